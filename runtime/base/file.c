@@ -1,0 +1,43 @@
+/* file: whole small files. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+
+es_status es__read_file(es_buf *out, const char *path, size_t limit, es_error *err) {
+  char chunk[16384];
+  struct stat facts;
+  es_status status = ES_OK;
+  size_t got;
+  FILE *file = fopen(path, "rb");
+
+  if (file == NULL) {
+    es_status why = errno == ENOENT || errno == ENOTDIR ? ES_ERR_NOT_FOUND : ES_ERR_OTHER;
+    return es__fail(err, why, "cannot_read", "cannot read %s: %s", path, strerror(errno));
+  }
+  if (fstat(fileno(file), &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    status = es__fail(err, ES_ERR_OTHER, "cannot_read", "cannot read %s: not a regular file", path);
+    goto done;
+  }
+  while ((got = fread(chunk, 1, sizeof chunk, file)) > 0) {
+    if (out->length + got > limit) {
+      status = es__fail(err, ES_ERR_OTHER, "too_large", "cannot read %s: larger than %zu bytes",
+                        path, limit);
+      goto done;
+    }
+    es__buf_add(out, chunk, got);
+  }
+  if (ferror(file)) {
+    status =
+        es__fail(err, ES_ERR_OTHER, "cannot_read", "cannot read %s: %s", path, strerror(errno));
+  } else if (out->failed) {
+    status = es__no_memory(err);
+  }
+done:
+  fclose(file);
+  return status;
+}

@@ -1,0 +1,10 @@
+/* file: whole small files. */
+#ifndef ES_BASE_FILE_H
+#define ES_BASE_FILE_H
+
+#include "base/buf.h"
+
+/* Reads at most `limit` bytes of a regular file; a longer one is an error. ES_ERR_NOT_FOUND when there is none. */
+es_status es__read_file(es_buf *out, const char *path, size_t limit, es_error *err);
+
+#endif

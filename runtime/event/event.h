@@ -1,0 +1,34 @@
+/* event: the envelope's limits, its check before it is stored, and its canonical leaf bytes. Knows no SQL and no Lua.
+ * docs/reference/ledger-format.md is the specification of the leaf; it and this file change together or not at all. */
+#ifndef ES_EVENT_EVENT_H
+#define ES_EVENT_EVENT_H
+
+#include "base/buf.h"
+
+enum {
+  ES_TYPE_MAX = 128,             /* bytes of an aggregate or event type */
+  ES_ID_MAX = 255,               /* bytes of an aggregate, tenant or actor id, or idempotency key */
+  ES_DATA_MAX = 4 * 1024 * 1024, /* bytes of data */
+  ES_METADATA_MAX = 64 * 1024,   /* bytes of metadata */
+  ES_LEAF_MAX = 65535            /* bytes of a leaf */
+};
+
+/* Checks the envelope's texts: present where required, lengths, valid UTF-8, no control characters in names and ids.
+ * ES_ERR_USAGE names the field. Positions, versions and hashes are not looked at. */
+es_status es__event_check(const es_event *event, es_error *err);
+
+/* One name or id by the same rules: 1 to `max` bytes of UTF-8 without control characters (C0, DEL). `what` names it in the
+ * error: "aggregate id". */
+es_status es__name_check(es_text name, const char *what, size_t max, es_error *err);
+
+/* Appends the leaf: format tag, then every field, length-prefixed; data and metadata by their SHA-256. */
+void es__leaf_encode(es_buf *out, const es_event *event, const uint8_t data_hash[ES_HASH_SIZE],
+                     const uint8_t metadata_hash[ES_HASH_SIZE]);
+
+/* A leaf's fields back into an event whose texts point into `leaf` (data and metadata are none; their hashes come in the
+ * out parameters). ES_ERR_INTEGRITY says what is malformed and at which offset. For auditors and fuzzers. */
+es_status es__leaf_decode(es_event *out, uint8_t data_hash[ES_HASH_SIZE],
+                          uint8_t metadata_hash[ES_HASH_SIZE], const uint8_t *leaf, size_t length,
+                          es_error *err);
+
+#endif

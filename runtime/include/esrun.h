@@ -1,0 +1,448 @@
+/* esrun.h: embed the esrun event sourcing runtime in a C program. This header is the manual.
+ *
+ * A program opens a runtime on a project (a folder with esrun.lua, aggregates/ and projections/), enters a
+ * context that says who acts, executes commands, reads events and queries projections, and closes it:
+ *
+ *   es_error err = ES_ERROR_INIT;
+ *   es_options options = ES_OPTIONS_INIT;
+ *   es_runtime *rt = NULL;
+ *   options.project_path = "examples/document";
+ *   if (es_open(&rt, &options, &err) != ES_OK) { fprintf(stderr, "%s\n", err.message); return 1; }
+ *
+ * Conventions
+ *   Status    Every call that can fail returns es_status; ES_OK is 0. Out parameters come first and are set to NULL or
+ *             0 on failure. es_status_name() names a status; its number is also the exit status of the command line.
+ *   Errors    es_error is owned by the caller and holds no pointers: copy it, reuse it, drop it. It may be NULL.
+ *   Strings   are UTF-8, NUL-terminated where typed `const char *`, counted where typed es_text. An es_text with
+ *             data == NULL is "none", which differs from the empty string.
+ *   Memory    What a call hands out is freed by the named function; passing NULL to it is fine. Text handed out as
+ *             `char *` is freed by es_free(). Views (es_event, es_text) say how long they live.
+ *   Times     are int64_t microseconds since 1970-01-01T00:00:00Z; JSON and Lua see RFC 3339 UTC with six digits.
+ *   Structs   that callers fill start with `size`; initialise them with their _INIT macro so that later versions
+ *             can add members.
+ *   Threads   One runtime belongs to one thread at a time. A process may hold any number of runtimes; they share no
+ *             state. Many processes and runtimes may open one store file.
+ */
+#ifndef ESRUN_H
+#define ESRUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ES_VERSION_STRING "0.1.0"
+
+#if defined(__GNUC__)
+#define ES_API __attribute__((visibility("default")))
+#define ES_PRINTF(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
+#else
+#define ES_API
+#define ES_PRINTF(format_at, first_at)
+#endif
+
+/* ---- Status and errors ------------------------------------------------------------------------------------- */
+
+/* X(constant, number, name, meaning). The number is the command line's exit status too. */
+#define ES_STATUS_TABLE(X)                                                                         \
+  X(ES_OK, 0, "ok", "done")                                                                        \
+  X(ES_ERR_OTHER, 1, "error", "something else went wrong")                                         \
+  X(ES_ERR_USAGE, 2, "usage", "the caller asked for something that makes no sense")                \
+  X(ES_ERR_CONFLICT, 3, "conflict", "the stream is not at the expected version")                   \
+  X(ES_ERR_REJECTED, 4, "rejected", "the domain refused the command")                              \
+  X(ES_ERR_NOT_FOUND, 5, "not_found", "there is no such aggregate, event or projection")           \
+  X(ES_ERR_INTEGRITY, 6, "integrity", "stored data is not what was stored")                        \
+  X(ES_ERR_STORE, 7, "store", "the store cannot be opened, read or written")                       \
+  X(ES_ERR_LUA, 8, "lua", "domain code failed, or ran out of time or memory")                      \
+  X(ES_ERR_DENIED, 9, "denied", "no rule allows the actor to do this")
+
+typedef enum es_status {
+#define ES_STATUS_ENUM(constant, number, name, meaning) constant = number,
+  ES_STATUS_TABLE(ES_STATUS_ENUM)
+#undef ES_STATUS_ENUM
+} es_status;
+
+/* The short name of a status ("conflict"), never NULL. */
+ES_API const char *es_status_name(es_status status);
+
+enum { ES_ERROR_CODE_MAX = 64, ES_ERROR_MESSAGE_MAX = 1024, ES_ERROR_HINT_MAX = 512 };
+
+/* What went wrong. `code` is a stable word for programs ("unknown_command", or a rejection's own code), `message` says
+ * what, where and why, `hint` how to mend it (may be empty). The versions are set with ES_ERR_CONFLICT, else -1;
+ * `position` is the event at hand, or 0. */
+typedef struct es_error {
+  es_status status;
+  char code[ES_ERROR_CODE_MAX];
+  char message[ES_ERROR_MESSAGE_MAX];
+  char hint[ES_ERROR_HINT_MAX];
+  int64_t expected_version;
+  int64_t actual_version;
+  int64_t position;
+} es_error;
+
+#define ES_ERROR_INIT                                                                              \
+  { ES_OK, "", "", "", -1, -1, 0 }
+
+/* Frees text handed out by this library as `char *`. */
+ES_API void es_free(void *text);
+
+/* ---- Events ------------------------------------------------------------------------------------------------ */
+
+/* A counted piece of UTF-8 that somebody else owns. data == NULL is "none". */
+typedef struct es_text {
+  const char *data;
+  size_t length;
+} es_text;
+
+enum { ES_ID_SIZE = 16, ES_ID_TEXT_SIZE = 37, ES_HASH_SIZE = 32, ES_TIME_TEXT_SIZE = 28 };
+
+/* One event as stored. A view: its pointers live until the cursor or reply that handed it out moves on or is freed.
+ * `data` and `metadata` are the exact canonical JSON that was hashed. */
+typedef struct es_event {
+  int64_t position; /* place in the store, from 1, no gaps */
+  uint8_t event_id[ES_ID_SIZE];
+  es_text tenant_id; /* none: belongs to no tenant */
+  es_text aggregate_type;
+  es_text aggregate_id;
+  int64_t version; /* place in the stream, from 1, no gaps */
+  es_text event_type;
+  int64_t schema_version; /* of `data`, from 1 */
+  es_text actor_id;       /* none differs from "anonymous" */
+  uint8_t correlation_id[ES_ID_SIZE];
+  bool has_causation;
+  uint8_t causation_id[ES_ID_SIZE]; /* meaningful if has_causation */
+  int64_t occurred_at;              /* microseconds: when it was decided */
+  int64_t recorded_at; /* microseconds: when it was stored; never decreases with position */
+  es_text data;        /* canonical JSON object */
+  es_text metadata;    /* canonical JSON object */
+  uint8_t previous_hash[ES_HASH_SIZE]; /* all zero for position 1, written GENESIS outside */
+  uint8_t hash[ES_HASH_SIZE];
+} es_event;
+
+typedef enum es_event_form {
+  ES_FORM_LOG, /* data and metadata nested: for people and programs that read */
+  ES_FORM_EXPORT /* data and metadata as JSON strings of the exact bytes: the chain can be recomputed from it */
+} es_event_form;
+
+/* The event as one line of JSON without newline; the caller frees it with es_free(). */
+ES_API es_status es_event_json(char **out, size_t *length, const es_event *event,
+                               es_event_form form, es_error *err);
+
+/* Text forms. `out` holds ES_ID_TEXT_SIZE or ES_TIME_TEXT_SIZE bytes; parsing returns false on anything malformed.
+ * es_time_parse takes RFC 3339 with `Z` or an offset and up to six digits of fraction, or a date alone (its midnight UTC). */
+ES_API void es_id_text(char out[ES_ID_TEXT_SIZE], const uint8_t id[ES_ID_SIZE]);
+ES_API bool es_id_parse(uint8_t out[ES_ID_SIZE], const char *text);
+ES_API void es_time_text(char out[ES_TIME_TEXT_SIZE], int64_t time_us);
+ES_API bool es_time_parse(int64_t *out_us, const char *text);
+
+/* ---- Actors ------------------------------------------------------------------------------------------------ */
+
+/* Kinds of actor id: the word before the colon. Other prefixes are refused unless the project allows them. */
+#define ES_ACTOR_TABLE(X)                                                                          \
+  X("user", "a person: user:{uuid} or user:{username}")                                            \
+  X("service", "a service account: service:{name}")                                                \
+  X("api", "an API key: api:{key_id}")                                                             \
+  X("system", "a background process: system:{process}")                                            \
+  X("cron", "a scheduled job: cron:{job}")                                                         \
+  X("webhook", "an external system calling in: webhook:{source}")                                  \
+  X("import", "a data import: import:{source}")
+
+/* What an actor id may be. `prefixes` is a NULL-terminated list beside the built-in kinds, or NULL. */
+typedef struct es_actor_policy {
+  const char *const *prefixes;
+  bool allow_at_sign; /* ids with '@' are refused as personal data unless set */
+} es_actor_policy;
+
+/* Checks an actor id: "anonymous", or PREFIX:NAME of at most 255 bytes without spaces or control characters. On
+ * success *kind (may be NULL) is the prefix, counted, inside `actor_id`. policy may be NULL for the default. */
+ES_API es_status es_actor_parse(es_text *kind, const char *actor_id, const es_actor_policy *policy,
+                                es_error *err);
+
+/* ---- Opening and closing ----------------------------------------------------------------------------------- */
+
+typedef struct es_runtime es_runtime;
+
+typedef enum es_log_level { ES_LOG_DEBUG, ES_LOG_INFO, ES_LOG_WARNING, ES_LOG_ERROR } es_log_level;
+
+typedef struct es_options {
+  size_t size;
+  const char
+      *project_path; /* folder that holds esrun.lua; NULL: no project, only the shipped modules */
+  const char *
+      store_path; /* SQLite file, or ":memory:"; NULL: as esrun.lua says, else esrun.db in the project */
+  bool read_only;                     /* refuse to write; the file must exist */
+  bool must_exist;                    /* do not create the store file */
+  int64_t (*clock)(void *clock_data); /* microseconds since the epoch; NULL: the system's clock */
+  void *clock_data;
+  void (*random)(void *random_data, uint8_t *out, size_t length); /* for ids; NULL: the system's */
+  void *random_data;
+  /* One structured record: `json` is an object that carries the message and the context (actor, tenant, request,
+   * correlation). Valid during the call. NULL: no log. */
+  void (*log)(void *log_data, es_log_level level, const char *json, size_t length);
+  void *log_data;
+  int64_t
+      time_limit_ms; /* for one load, decision or batch of handlers; 0: as esrun.lua says, else 1000 */
+  int64_t memory_limit_bytes; /* of one domain state; 0: as esrun.lua says, else 256 MiB */
+  int limit_signal; /* signal that carries the time limit; 0: SIGRTMIN+3; -1: a count hook instead */
+  int conflict_retries; /* how often a command without expected version is decided again; 0: 10; -1: never */
+  bool
+      allow_nondeterminism; /* test door: gives domain code es.test_random() so that replay checks can be tested */
+} es_options;
+
+#define ES_OPTIONS_INIT                                                                            \
+  { .size = sizeof(es_options) }
+
+/* Opens the project's modules and its store (created when missing). *out is closed with es_close(). */
+ES_API es_status es_open(es_runtime **out, const es_options *options, es_error *err);
+
+/* Closes a runtime and everything it opened. NULL is fine. Cursors and replies must be freed before. */
+ES_API void es_close(es_runtime *rt);
+
+/* The nearest folder from `start` upward that holds esrun.lua; *out is freed with es_free(). */
+ES_API es_status es_project_find(char **out, const char *start, es_error *err);
+
+/* Facts as one JSON object, freed with es_free():
+ *   es_describe  the modules: aggregates (commands, params, events), projections (tables, queries), with hashes
+ *   es_config    the effective settings and where each comes from
+ *   es_info      the store: id, path, events, head hash, versions of libraries, pragmas read back */
+ES_API es_status es_describe(char **out, es_runtime *rt, es_error *err);
+ES_API es_status es_config(char **out, es_runtime *rt, es_error *err);
+ES_API es_status es_info(char **out, es_runtime *rt, es_error *err);
+
+/* ---- Context: who is acting -------------------------------------------------------------------------------- */
+
+/* Set a frame's text to ES_NONE to have none, to NULL to inherit. Only its address counts. */
+ES_API extern const char es_none[];
+#define ES_NONE es_none
+
+/* One frame. Unset members inherit from the frame below, with one exception: roles, permissions and the
+ * authentication facts (auth_method, token_id, session_id, mfa_verified in metadata) belong to the actor, so a frame
+ * that names an actor, or ES_NONE, starts without them. `operator_scope` is never inherited. The runtime copies
+ * everything. */
+typedef struct es_frame {
+  size_t size;
+  const char *actor_id;
+  const char *tenant_id;
+  const char *request_id;     /* made when the outermost frame has none */
+  const char *correlation_id; /* a UUID; made when the outermost command starts, if none */
+  const char *causation_id;   /* a UUID */
+  const char
+      *metadata_json; /* a JSON object whose members replace inherited ones; null removes one */
+  const char *const *roles; /* NULL inherits (or starts empty, see above) */
+  size_t role_count;
+  const char *const *permissions;
+  size_t permission_count;
+  bool operator_scope; /* may read across tenants and past `view` rules */
+} es_frame;
+
+#define ES_FRAME_INIT                                                                              \
+  { .size = sizeof(es_frame) }
+
+typedef struct es_token {
+  uint64_t serial;
+} es_token;
+
+/* Enters a frame; *out is needed to leave it. Refuses malformed ids, unknown actor kinds, metadata that is not an
+ * object of scalars and names beginning with '$'. */
+ES_API es_status es_context_enter(es_token *out, es_runtime *rt, const es_frame *frame,
+                                  es_error *err);
+
+/* Leaves the innermost frame. A token of any other frame is an error and changes nothing. */
+ES_API es_status es_context_leave(es_runtime *rt, es_token token, es_error *err);
+
+/* Number of frames now; 0 at the start. A host checks it after each piece of work: a leak is an error. */
+ES_API size_t es_context_depth(const es_runtime *rt);
+
+/* The context in force as a JSON object (actor_id, tenant_id, request_id, correlation_id, causation_id, roles,
+ * permissions, metadata, depth); free with es_free(). */
+ES_API es_status es_context_json(char **out, const es_runtime *rt, es_error *err);
+
+/* Snapshots, for schedulers: capture what is in force, and later make it (or NULL: an empty stack) the whole stack of
+ * this runtime. es_context_swap returns in *out what was in force before (NULL out drops it). Snapshots are immutable and
+ * counted; each is released once. A frame entered in one stack cannot be left in another. */
+typedef struct es_context es_context;
+ES_API es_context *es_context_capture(es_runtime *rt);
+ES_API void es_context_swap(es_context **out, es_runtime *rt, const es_context *context);
+ES_API void es_context_release(es_context *context);
+
+/* ---- Commands ---------------------------------------------------------------------------------------------- */
+
+enum { ES_ANY_VERSION = -1 };
+
+typedef struct es_command {
+  size_t size;
+  const char *aggregate_type;
+  const char *aggregate_id;
+  const char *command;
+  const char *params_json; /* a JSON object; NULL: {} */
+  size_t params_length;    /* 0: up to the NUL */
+  int64_t
+      expected_version; /* ES_ANY_VERSION, or the version the stream must have (0: must not exist) */
+  const char *idempotency_key; /* NULL: none. At most 255 bytes */
+  bool dry_run;                /* decide and report, store nothing */
+} es_command;
+
+#define ES_COMMAND_INIT                                                                            \
+  { .size = sizeof(es_command), .expected_version = ES_ANY_VERSION }
+
+typedef struct es_reply es_reply;
+
+/* Executes a command under the context in force, all or nothing, durable on ES_OK.
+ *   ES_ERR_USAGE     unknown aggregate or command, malformed or mistyped parameters, key reused for something else
+ *   ES_ERR_NOT_FOUND the aggregate must exist and does not   ES_ERR_DENIED    no rule allows it (recorded in $audit)
+ *   ES_ERR_REJECTED  the domain refused (recorded in $audit) ES_ERR_CONFLICT  another writer was first
+ *   ES_ERR_LUA       domain code failed: nothing is stored   ES_ERR_STORE     the store failed: nothing is stored */
+ES_API es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command,
+                            es_error *err);
+
+/* The same by event-handler naming: `name` is a command name unique in the project (or its dispatch alias, e.g.
+ * "ShipOrder"). */
+ES_API int64_t es_reply_version(const es_reply *reply); /* the stream's version afterwards */
+ES_API size_t es_reply_count(const es_reply *reply);    /* events appended */
+ES_API const es_event *es_reply_event(const es_reply *reply,
+                                      size_t index); /* lives as long as the reply */
+ES_API bool
+es_reply_replayed(const es_reply *reply); /* an earlier reply, found by its idempotency key */
+/* aggregate_type, aggregate_id, version, positions, events, correlation_id, replayed; free with es_free(). */
+ES_API es_status es_reply_json(char **out, const es_reply *reply, es_error *err);
+ES_API void es_reply_free(es_reply *reply);
+
+/* Several commands in one transaction: nothing between begin and commit is durable or seen by others until
+ * es_transaction_commit() returns ES_OK; a command that fails leaves the others in place. */
+ES_API es_status es_transaction_begin(es_runtime *rt, es_error *err);
+ES_API es_status es_transaction_commit(es_runtime *rt, es_error *err);
+ES_API void es_transaction_rollback(es_runtime *rt);
+
+/* ---- Reading ----------------------------------------------------------------------------------------------- */
+
+typedef struct es_load_options {
+  size_t size;
+  int64_t at_version; /* 0: the newest */
+  int64_t at_time;    /* microseconds of recorded_at; 0: now */
+} es_load_options;
+
+#define ES_LOAD_INIT                                                                               \
+  { .size = sizeof(es_load_options) }
+
+/* An aggregate's state, folded from its events, as one JSON object, freed with es_free():
+ * aggregate_type, aggregate_id, tenant_id, version, exists, state, state_hash, last_event_at. A missing stream is
+ * ES_ERR_NOT_FOUND; a `view` rule of the aggregate that refuses is ES_ERR_DENIED. options may be NULL. */
+ES_API es_status es_load(char **out, es_runtime *rt, const char *aggregate_type,
+                         const char *aggregate_id, const es_load_options *options, es_error *err);
+
+/* Which events to read. Unset members do not filter. All strings are copied. Without operator scope only the
+ * context's tenant is seen, whatever `tenant_id` says; with it, NULL means every tenant and ES_NONE those without. */
+typedef struct es_filter {
+  size_t size;
+  const char *tenant_id;
+  const char *actor_id; /* ES_NONE: events without actor */
+  const char *event_type;
+  const char *aggregate_type;
+  const char *aggregate_id;
+  const char *event_id;       /* a UUID */
+  const char *correlation_id; /* a UUID */
+  const char *causation_id;   /* a UUID; ES_NONE: events without cause */
+  int64_t from_time;          /* recorded_at >= */
+  int64_t to_time;            /* recorded_at <  ; 0: no bound */
+  int64_t after_position;     /* exclusive; in reverse: only below it, 0: from the end */
+  int64_t to_version;         /* 0: no bound */
+  int64_t limit;              /* 0: no limit */
+  bool reverse;
+} es_filter;
+
+#define ES_FILTER_INIT                                                                             \
+  { .size = sizeof(es_filter) }
+
+typedef struct es_cursor es_cursor;
+
+/* Reads events in order of position, in constant memory, however many there are. filter may be NULL. */
+ES_API es_status es_read(es_cursor **out, es_runtime *rt, const es_filter *filter, es_error *err);
+/* *event is the next one, or NULL at the end; it lives until the next call on this cursor. */
+ES_API es_status es_cursor_next(const es_event **event, es_cursor *cursor, es_error *err);
+ES_API void es_cursor_close(es_cursor *cursor);
+
+/* ---- Projections ------------------------------------------------------------------------------------------- */
+
+/* Called now and then during long work; returning false stops it cleanly between transactions. */
+typedef bool (*es_progress)(void *data, int64_t done, int64_t total);
+
+/* Runs one projection (NULL: all) up to the store's head. A handler that fails stops its projection: the event is named in
+ * *err (the others still run, the first error is returned). */
+ES_API es_status es_project(es_runtime *rt, const char *name, es_progress progress,
+                            void *progress_data, es_error *err);
+
+/* Builds a new generation of a projection from the first event; it takes over once it has caught up. */
+ES_API es_status es_project_rebuild(es_runtime *rt, const char *name, es_progress progress,
+                                    void *progress_data, es_error *err);
+
+/* A JSON array of objects: name, state (running, stopped, rebuild, new), position, head, behind, generation, error.
+ * Free with es_free(). */
+ES_API es_status es_project_status(char **out, es_runtime *rt, es_error *err);
+
+/* Receives one row as a JSON object; returning false ends the query early. `row` is valid during the call. */
+typedef bool (*es_row)(void *data, const char *row, size_t length);
+
+/* Runs a projection's named query for the context's tenant. params_json is an object, NULL: {}. */
+ES_API es_status es_query(es_runtime *rt, const char *projection, const char *query,
+                          const char *params_json, es_row row, void *row_data, es_error *err);
+
+/* ---- Checking ---------------------------------------------------------------------------------------------- */
+
+/* One thing that is wrong. `kind` is a stable word: hash, previous_hash, position_gap, version_gap, time_order, stream,
+ * name, index, reply, schema, page …; `position` is 0 where no single event is concerned. Valid during the call. */
+typedef struct es_finding {
+  const char *kind;
+  int64_t position;
+  const char *message;
+} es_finding;
+
+typedef struct es_verify_options {
+  size_t size;
+  void (*finding)(void *data, const es_finding *finding); /* may be NULL */
+  void *finding_data;
+  es_progress progress; /* may be NULL */
+  void *progress_data;
+} es_verify_options;
+
+#define ES_VERIFY_INIT                                                                             \
+  { .size = sizeof(es_verify_options) }
+
+typedef struct es_verify_report {
+  int64_t event_count;
+  int64_t finding_count;
+  uint8_t head_hash[ES_HASH_SIZE]; /* all zero for an empty store */
+} es_verify_report;
+
+/* Recomputes every hash, link, version sequence and derived structure. ES_ERR_INTEGRITY when anything was found. */
+ES_API es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_options *options,
+                           es_error *err);
+
+typedef struct es_replay_options {
+  size_t size;
+  const char *aggregate_type; /* NULL: all */
+  const char *aggregate_id;   /* NULL: all */
+  bool check;                 /* fold twice in fresh states and compare */
+  es_progress progress;
+  void *progress_data;
+} es_replay_options;
+
+#define ES_REPLAY_INIT                                                                             \
+  { .size = sizeof(es_replay_options) }
+
+typedef struct es_replay_report {
+  int64_t stream_count;
+  int64_t event_count;
+} es_replay_report;
+
+/* Folds every stream of aggregates that a module declares. With `check`, ES_ERR_INTEGRITY names the first stream,
+ * version and path that differ between two replays. */
+ES_API es_status es_replay(es_replay_report *out, es_runtime *rt, const es_replay_options *options,
+                           es_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

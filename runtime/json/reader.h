@@ -1,0 +1,66 @@
+/* json reader: a strict pull parser for RFC 8259 text, lossless. Knows bytes only: no Lua, no store.
+ *
+ * It never recurses and allocates only for strings with escapes and the path. Integers that fit int64 are ES_JSON_INTEGER
+ * exactly; a number with fraction or exponent is ES_JSON_DOUBLE; an integer beyond int64, and a double that
+ * overflows, are errors. So are invalid UTF-8, lone surrogates, control characters in strings, comments, trailing commas,
+ * leading zeros, NaN, anything after the value, and nesting deeper than max_depth. Duplicate keys are found by whoever
+ * builds objects (value.h; the Lua codec), who reports them through es__json_fail(). */
+#ifndef ES_JSON_READER_H
+#define ES_JSON_READER_H
+
+#include "base/buf.h"
+
+enum { ES_JSON_MAX_DEPTH = 128, ES_JSON_MAX_BYTES = 16 * 1024 * 1024 };
+
+typedef enum es_json_kind {
+  ES_JSON_END, /* the whole text was read */
+  ES_JSON_NULL,
+  ES_JSON_FALSE,
+  ES_JSON_TRUE,
+  ES_JSON_INTEGER,
+  ES_JSON_DOUBLE,
+  ES_JSON_STRING,
+  ES_JSON_KEY, /* a member's name; its value follows */
+  ES_JSON_ARRAY_BEGIN,
+  ES_JSON_ARRAY_END,
+  ES_JSON_OBJECT_BEGIN,
+  ES_JSON_OBJECT_END
+} es_json_kind;
+
+typedef struct es_json_token {
+  es_json_kind kind;
+  int64_t integer;
+  double number;
+  es_text text;  /* of a string or key, decoded; lives until the next call */
+  size_t offset; /* of the token's first byte in the text */
+} es_json_token;
+
+typedef struct es_json_reader {
+  const char *text;
+  size_t length;
+  size_t at;
+  int max_depth;
+  int depth;
+  /* The rest is the reader's own. */
+  uint8_t state;
+  uint8_t in_object[ES_JSON_MAX_DEPTH / 8];
+  size_t frame_index[ES_JSON_MAX_DEPTH]; /* element number, for the path */
+  size_t frame_key_offset
+      [ES_JSON_MAX_DEPTH]; /* where the current member's key starts in text, for the path */
+  es_buf scratch;
+} es_json_reader;
+
+/* Starts reading `length` bytes; the text must outlive the reader. max_depth 0 means ES_JSON_MAX_DEPTH. */
+void es__json_reader_init(es_json_reader *reader, const char *text, size_t length, int max_depth);
+void es__json_reader_free(es_json_reader *reader);
+
+/* The next token. An error is ES_ERR_USAGE with code "malformed_json" (or "json_too_deep", "json_number_range",
+ * "json_utf8") whose message names line, column and path: `line 3, column 7, at $.lines[2].price: …`. After an error
+ * the reader stays in error. */
+es_status es__json_next(es_json_reader *reader, es_json_token *token, es_error *err);
+
+/* Reports something a builder found at `offset` (e.g. code "json_duplicate_key"), with line, column and path. */
+es_status es__json_fail(const es_json_reader *reader, size_t offset, const char *code,
+                        es_error *err, const char *format, ...) ES_PRINTF(5, 6);
+
+#endif

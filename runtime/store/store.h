@@ -1,0 +1,157 @@
+/* store: the contract every event store keeps. One conformance suite (tests/c/test_store.c) runs against all of them.
+ * Knows events and hashes; never Lua, rules or projections.
+ *
+ * Promises
+ *   - append is all or nothing, durable when it returns ES_OK outside es__store_begin/commit, and conditional;
+ *   - positions have no gaps, in commit order; versions have no gaps in a stream; recorded_at never decreases;
+ *   - the store stamps position, version, recorded_at, previous_hash and hash; everything else comes with the event;
+ *   - stored events never change;
+ *   - reads stream in constant memory and hold no snapshot for long: a cursor reads pages by position.
+ */
+#ifndef ES_STORE_STORE_H
+#define ES_STORE_STORE_H
+
+#include "base/id.h"
+#include "ledger/chain.h"
+
+typedef struct es_store es_store;
+
+typedef struct es_stream_name {
+  es_text tenant_id; /* none is a tenant of its own */
+  es_text aggregate_type;
+  es_text aggregate_id;
+} es_stream_name;
+
+/* "This stream is at this version" (0: does not exist). Later conditions (types and tags after a position) get members
+ * of their own and a kind. */
+typedef struct es_condition {
+  es_stream_name stream;
+  int64_t expected_version;
+} es_condition;
+
+enum { ES_STORE_KEY_SIZE = 32 };
+
+/* What an idempotency key led to. On append the caller gives all but first_position; `event_count` events, the first ones
+ * of the commit, are the reply's. Texts in a record handed out belong to the record: es__reply_record_free(). */
+typedef struct es_reply_record {
+  uint8_t key[ES_STORE_KEY_SIZE]; /* hash of tenant, actor, target, command and key: the engine's */
+  uint8_t params_hash[ES_STORE_KEY_SIZE]; /* of the canonical parameters */
+  int64_t first_position;                 /* of the reply's events; 0 without events */
+  int64_t event_count;
+  int64_t created_at;
+  es_text body; /* JSON: outcome, version, correlation … the engine's */
+} es_reply_record;
+
+void es__reply_record_free(es_reply_record *record);
+
+typedef struct es_commit {
+  /* In: everything but position, version, recorded_at, previous_hash, hash. Out: those. Events of one stream follow each
+   * other in version; different streams may be mixed. */
+  es_event *events;
+  size_t event_count;
+  const es_condition *conditions;
+  size_t condition_count;
+  const es_reply_record *reply; /* NULL: none */
+  int64_t now;                  /* recorded_at is this or the store's last, whichever is later */
+  bool keep_recorded_at; /* import: take recorded_at from the events; going backwards is an error */
+  /* Out: true when reply->key was there already: nothing was appended, *existing is the record (caller frees). */
+  bool duplicate;
+  es_reply_record existing;
+} es_commit;
+
+/* Damage found by es__store_check; as es_finding in esrun.h. */
+typedef void (*es_store_finding)(void *data, const char *kind, int64_t position,
+                                 const char *message);
+
+typedef struct es_store_head {
+  int64_t position; /* 0: empty */
+  int64_t recorded_at;
+  uint8_t hash[ES_HASH_SIZE]; /* zero when empty */
+} es_store_head;
+
+typedef struct es_store_cursor es_store_cursor;
+
+/* One store kind. Implementations embed es_store as their first member. All functions may set *err. */
+typedef struct es_store_kind {
+  const char *name;
+  es_status (*append)(es_store *store, es_commit *commit, es_error *err);
+  es_status (*begin)(es_store *store, es_error *err);
+  es_status (*commit)(es_store *store, es_error *err);
+  void (*rollback)(es_store *store);
+  es_status (*read)(es_store_cursor **out, es_store *store, const es_filter *filter, es_error *err);
+  es_status (*next)(const es_event **event, es_store_cursor *cursor, es_error *err);
+  void (*cursor_close)(es_store_cursor *cursor);
+  es_status (*stream_version)(int64_t *out, es_store *store, const es_stream_name *stream,
+                              es_error *err);
+  es_status (*head)(es_store_head *out, es_store *store, es_error *err);
+  es_status (*find_reply)(bool *found, es_reply_record *out, es_store *store,
+                          const uint8_t key[ES_STORE_KEY_SIZE], es_error *err);
+  es_status (*streams)(es_store *store, const char *aggregate_type,
+                       es_status (*each)(void *data, const es_stream_name *, int64_t version,
+                                         es_error *err),
+                       void *data, es_error *err);
+  es_status (*check)(es_store *store, es_store_finding finding, void *data, es_error *err);
+  es_status (*info)(es_buf *json, es_store *store, es_error *err);
+  void (*close)(es_store *store);
+} es_store_kind;
+
+struct es_store {
+  const es_store_kind *kind;
+  es_chain *chain;
+  uint8_t store_id[ES_ID_SIZE];
+};
+
+/* Opening. An in-memory store lives until closed. */
+es_status es__store_open_memory(es_store **out, es_id_source *ids, es_error *err);
+
+typedef struct es_sqlite_options {
+  bool read_only;
+  bool must_exist;
+  int64_t max_page_count;  /* test door: 0: no limit */
+  int64_t lock_timeout_ms; /* how long a writer waits for its turn; 0: 30,000 */
+} es_sqlite_options;
+
+es_status es__store_open_sqlite(es_store **out, const char *path, const es_sqlite_options *options,
+                                es_id_source *ids, es_error *err);
+
+/* The calls. Each checks its arguments and goes to the kind.
+ *
+ * append: ES_ERR_CONFLICT "version_conflict" with expected and actual version in *err; ES_ERR_CONFLICT
+ * "duplicate_event_id"; ES_ERR_STORE "disk_full", "read_only", "busy" (no turn within lock_timeout_ms), "corrupt" …
+ * Inside begin/commit an append that fails leaves the earlier ones in place.
+ *
+ * read: `filter` as in esrun.h except that the store does no tenancy of its own: tenant_id NULL means every tenant, ES_NONE
+ * those without. Events with from_time/to_time are found by position, since recorded_at never decreases.
+ *
+ * streams: calls `each` for every stream of a type (NULL: all) in order of tenant (none first), type, id, in constant
+ * memory; a status other than ES_OK from `each` stops and is returned.
+ *
+ * check: derived structures only (streams, interned names, indexes, replies, schema, pages); the engine checks hashes,
+ * links and versions through read. Returns ES_OK when it could look, whatever it found. */
+es_status es__store_append(es_store *store, es_commit *commit, es_error *err);
+es_status es__store_begin(es_store *store, es_error *err);
+es_status es__store_commit(es_store *store, es_error *err);
+void es__store_rollback(es_store *store);
+es_status es__store_read(es_store_cursor **out, es_store *store, const es_filter *filter,
+                         es_error *err);
+es_status es__store_next(const es_event **event, es_store_cursor *cursor, es_error *err);
+void es__store_cursor_close(es_store_cursor *cursor);
+es_status es__store_stream_version(int64_t *out, es_store *store, const es_stream_name *stream,
+                                   es_error *err);
+es_status es__store_head_of(es_store_head *out, es_store *store, es_error *err);
+es_status es__store_find_reply(bool *found, es_reply_record *out, es_store *store,
+                               const uint8_t key[ES_STORE_KEY_SIZE], es_error *err);
+es_status es__store_streams(es_store *store, const char *aggregate_type,
+                            es_status (*each)(void *data, const es_stream_name *, int64_t version,
+                                              es_error *err),
+                            void *data, es_error *err);
+es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err);
+es_status es__store_info(es_buf *json, es_store *store, es_error *err); /* a JSON object */
+void es__store_close(es_store *store);                                  /* NULL is fine */
+
+/* The cursor base: kinds embed it first so that es__store_next finds the kind. */
+struct es_store_cursor {
+  es_store *store;
+};
+
+#endif
