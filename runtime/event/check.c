@@ -1,0 +1,90 @@
+/* check: is an event's envelope fit to be stored? Looks at texts and ranges only: no SQL, no Lua, no hashes. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/utf8.h"
+#include "event/event.h"
+
+static bool is_control(char byte) {
+  unsigned char value = (unsigned char)byte;
+  return value < 0x20 || value == 0x7F;
+}
+
+es_status es__name_check(es_text name, const char *what, size_t max, es_error *err) {
+  if (name.data == NULL) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_name", "%s is missing", what);
+  }
+  if (name.length == 0) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_name", "%s is empty", what);
+  }
+  if (name.length > max) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_name", "%s is %zu bytes long, at most %zu fit",
+                    what, name.length, max);
+  }
+  size_t bad = es__utf8_bad(name.data, name.length);
+  if (bad != name.length) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_name", "%s is not valid UTF-8 at byte %zu", what,
+                    bad + 1);
+  }
+  for (size_t i = 0; i < name.length; i++) {
+    if (is_control(name.data[i])) {
+      return es__fail(err, ES_ERR_USAGE, "malformed_name",
+                      "%s holds a control character at byte %zu", what, i + 1);
+    }
+  }
+  return ES_OK;
+}
+
+/* Canonical JSON holds no raw control characters, so that an event is one line wherever it is written. Whether the text
+ * between the braces is JSON is the business of whoever wrote it. */
+static es_status check_object(es_text text, const char *what, size_t max, es_error *err) {
+  if (text.data == NULL || text.length < 2 || text.data[0] != '{' ||
+      text.data[text.length - 1] != '}') {
+    return es__fail(err, ES_ERR_USAGE, "malformed_event", "%s is not a JSON object", what);
+  }
+  if (text.length > max) {
+    return es__fail(err, ES_ERR_USAGE, "event_too_large", "%s is %zu bytes long, at most %zu fit",
+                    what, text.length, max);
+  }
+  size_t bad = es__utf8_bad(text.data, text.length);
+  if (bad != text.length) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_event", "%s is not valid UTF-8 at byte %zu", what,
+                    bad + 1);
+  }
+  for (size_t i = 0; i < text.length; i++) {
+    if ((unsigned char)text.data[i] < 0x20) {
+      return es__fail(err, ES_ERR_USAGE, "malformed_event",
+                      "%s is not canonical JSON: a control character at byte %zu", what, i + 1);
+    }
+  }
+  return ES_OK;
+}
+
+es_status es__event_check(const es_event *event, es_error *err) {
+  es_status status;
+
+  status = es__name_check(event->aggregate_type, "aggregate type", ES_TYPE_MAX, err);
+  if (status != ES_OK) return status;
+  status = es__name_check(event->aggregate_id, "aggregate id", ES_ID_MAX, err);
+  if (status != ES_OK) return status;
+  status = es__name_check(event->event_type, "event type", ES_TYPE_MAX, err);
+  if (status != ES_OK) return status;
+  if (event->tenant_id.data != NULL) {
+    status = es__name_check(event->tenant_id, "tenant id", ES_ID_MAX, err);
+    if (status != ES_OK) return status;
+  }
+  if (event->actor_id.data != NULL) {
+    status = es__name_check(event->actor_id, "actor id", ES_ID_MAX, err);
+    if (status != ES_OK) return status;
+  }
+  if (event->schema_version < 1) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_event", "schema version %lld is below 1",
+                    (long long)event->schema_version);
+  }
+  if (event->occurred_at < ES__TIME_MIN || event->occurred_at > ES__TIME_MAX) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_event",
+                    "occurred_at is outside the years 0000 to 9999");
+  }
+  status = check_object(event->data, "data", ES_DATA_MAX, err);
+  if (status != ES_OK) return status;
+  return check_object(event->metadata, "metadata", ES_METADATA_MAX, err);
+}

@@ -1,0 +1,75 @@
+/* chain: links each event to the one before it by hash. Knows event bytes only: no JSON, no Lua, no store. */
+#include "ledger/chain.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+/* OpenSSL 3 looks an algorithm up anew for every one-shot digest, under a lock; one fetch a chain avoids both. */
+struct es_chain {
+  EVP_MD *sha256;
+  EVP_MD_CTX *context;
+  es_buf leaf;
+};
+
+es_status es__chain_new(es_chain **out, es_error *err) {
+  es_chain *chain = calloc(1, sizeof *chain);
+
+  *out = NULL;
+  if (chain == NULL) return es__no_memory(err);
+  chain->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+  chain->context = EVP_MD_CTX_new();
+  if (chain->sha256 == NULL || chain->context == NULL) {
+    es__chain_free(chain);
+    es__fail(err, ES_ERR_OTHER, "no_sha256", "the system's libcrypto offers no SHA-256");
+    es__hint(err, "look at OPENSSL_CONF and the active providers: openssl list -providers");
+    return ES_ERR_OTHER;
+  }
+  *out = chain;
+  return ES_OK;
+}
+
+void es__chain_free(es_chain *chain) {
+  if (chain == NULL) return;
+  EVP_MD_CTX_free(chain->context);
+  EVP_MD_free(chain->sha256);
+  es__buf_free(&chain->leaf);
+  free(chain);
+}
+
+es_status es__sha256(es_chain *chain, uint8_t out[ES_HASH_SIZE], const void *first,
+                     size_t first_length, const void *second, size_t second_length, es_error *err) {
+  if (EVP_DigestInit_ex2(chain->context, chain->sha256, NULL) != 1 ||
+      (first_length > 0 && EVP_DigestUpdate(chain->context, first, first_length) != 1) ||
+      (second_length > 0 && EVP_DigestUpdate(chain->context, second, second_length) != 1) ||
+      EVP_DigestFinal_ex(chain->context, out, NULL) != 1) {
+    return es__fail(err, ES_ERR_OTHER, "sha256", "libcrypto could not compute a SHA-256");
+  }
+  return ES_OK;
+}
+
+es_status es__chain_hash(es_chain *chain, uint8_t out[ES_HASH_SIZE], const es_event *event,
+                         es_error *err) {
+  static const uint8_t leaf_prefix = 0x00; /* RFC 6962, section 2.1: leaves 0x00, nodes 0x01 */
+  uint8_t data_hash[ES_HASH_SIZE], metadata_hash[ES_HASH_SIZE];
+  es_status status;
+
+  status = es__sha256(chain, data_hash, event->data.data, event->data.length, NULL, 0, err);
+  if (status != ES_OK) return status;
+  status =
+      es__sha256(chain, metadata_hash, event->metadata.data, event->metadata.length, NULL, 0, err);
+  if (status != ES_OK) return status;
+  es__buf_clear(&chain->leaf);
+  /* Room for every leaf at once, so that a failure below can only mean an overlong name. */
+  if (es__buf_reserve(&chain->leaf, ES_LEAF_MAX) == NULL) return es__no_memory(err);
+  es__leaf_encode(&chain->leaf, event, data_hash, metadata_hash);
+  if (chain->leaf.failed || chain->leaf.length > ES_LEAF_MAX) {
+    status = es__fail(err, ES_ERR_INTEGRITY, "leaf_too_long",
+                      "event %lld does not fit a leaf of %d bytes", (long long)event->position,
+                      ES_LEAF_MAX);
+    if (err != NULL) err->position = event->position;
+    return status;
+  }
+  return es__sha256(chain, out, &leaf_prefix, 1, chain->leaf.data, chain->leaf.length, err);
+}
