@@ -1,6 +1,6 @@
 /* json reader: a strict pull parser for RFC 8259 text, lossless. Knows bytes only: no Lua, no store.
  *
- * It never recurses and allocates only for strings with escapes and the path. Integers that fit int64 are ES_JSON_INTEGER
+ * It never recurses and allocates only for strings with escapes. Integers that fit int64 are ES_JSON_INTEGER
  * exactly; a number with fraction or exponent is ES_JSON_DOUBLE; an integer beyond int64, and a double that
  * overflows, are errors. So are invalid UTF-8, lone surrogates, control characters in strings, comments, trailing commas,
  * leading zeros, NaN, anything after the value, and nesting deeper than max_depth. Duplicate keys are found by whoever
@@ -43,21 +43,27 @@ typedef struct es_json_reader {
   int depth;
   /* The rest is the reader's own. */
   uint8_t state;
-  uint8_t in_object[ES_JSON_MAX_DEPTH / 8];
-  size_t frame_index[ES_JSON_MAX_DEPTH]; /* element number, for the path */
-  size_t frame_key_offset
-      [ES_JSON_MAX_DEPTH]; /* where the current member's key starts in text, for the path */
-  es_buf scratch;
+  uint64_t in_object[ES_JSON_MAX_DEPTH / 64]; /* a bit for each open container: is it an object? */
+  const char *failed_code, *failed_reason;    /* of the error it stays in */
+  size_t failed_at;
+  es_buf own_scratch;
+  es_buf *
+      scratch; /* where strings with escapes are decoded; a caller may lend a longer-lived one after init */
 } es_json_reader;
 
-/* Starts reading `length` bytes; the text must outlive the reader. max_depth 0 means ES_JSON_MAX_DEPTH. */
+/* Starts reading `length` bytes; the text must outlive the reader. max_depth 0 means ES_JSON_MAX_DEPTH, which is
+ * also the most. The reader may not be copied or moved (it points into itself). */
 void es__json_reader_init(es_json_reader *reader, const char *text, size_t length, int max_depth);
 void es__json_reader_free(es_json_reader *reader);
 
 /* The next token. An error is ES_ERR_USAGE with code "malformed_json" (or "json_too_deep", "json_number_range",
- * "json_utf8") whose message names line, column and path: `line 3, column 7, at $.lines[2].price: …`. After an error
- * the reader stays in error. */
+ * "json_utf8", "json_too_large") whose message names line, column and path: `line 3, column 7, at $.lines[2].price: …`.
+ * Lines and columns count from 1 and a column is a character (code point), not a byte; path indexes count from 0 as in
+ * RFC 9535. After an error the reader stays in that error. */
 es_status es__json_next(es_json_reader *reader, es_json_token *token, es_error *err);
+
+/* True if a value was to come where the reader stands or failed; for es__json_locate(). */
+bool es__json_reader_wants_value(const es_json_reader *reader);
 
 /* Reports something a builder found at `offset` (e.g. code "json_duplicate_key"), with line, column and path. */
 es_status es__json_fail(const es_json_reader *reader, size_t offset, const char *code,
