@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# full_disk: appends to a store on a small file system until it is full. The failing command must say so with exit status 7,
+# nothing acknowledged may be lost, and with room again the store must go on. Usage: full_disk.sh BUILD; needs root for the mount.
+set -euo pipefail
+build=$(realpath "$1")
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+if ((EUID != 0)); then
+  echo "full_disk: mounting a small tmpfs needs root: sudo ./dev fault" >&2
+  exit 1
+fi
+
+work=$(mktemp -d)
+mounted=''
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+  [[ -z $mounted ]] || umount "$work/disk"
+  rm -rf "$work"
+}
+trap clean_up EXIT
+mkdir "$work/disk"
+mount -t tmpfs -o size=2m tmpfs "$work/disk"
+mounted=yes
+
+fail() { echo "full_disk: $*" >&2; exit 1; }
+esrun() { "$build/esrun" --project "$root/examples/document" --store "$work/disk/store.db" "$@"; }
+
+text=$(head -c 20000 /dev/zero | tr '\0' x)
+acknowledged=0 status=0
+while ((acknowledged < 500)); do
+  status=0
+  esrun exec "Document/doc-$acknowledged" create title=Full "content=$text" --as user:alice >/dev/null 2>"$work/error" || status=$?
+  ((status == 0)) || break
+  acknowledged=$((acknowledged + 1))
+done
+((status == 7)) || fail "after $acknowledged commands the exit status is $status, wanted 7: $(cat "$work/error")"
+((acknowledged > 0)) || fail "not one command was stored: $(cat "$work/error")"
+grep -qi 'full' "$work/error" || fail "the error does not say that the disk is full: $(cat "$work/error")"
+
+mount -o remount,size=8m "$work/disk"
+stored=$(esrun log --output jsonl | wc -l)
+((stored == acknowledged)) || fail "$acknowledged commands were acknowledged, $stored events are stored"
+esrun verify >/dev/null || fail "verify does not pass after the disk was full"
+esrun exec Document/after create title=After content=room --as user:alice >/dev/null || fail "the store does not go on with room again"
+echo "full after $acknowledged commands, none lost"
