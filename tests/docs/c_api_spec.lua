@@ -1,0 +1,69 @@
+-- c_api_spec: docs/reference/c-api.md agrees with the header, and the embedding example does what it says.
+local root = os.getenv("ESRUN_ROOT") or "."
+local build = os.getenv("ESRUN_BUILD")
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local function run(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local out = pipe:read("a")
+  local _, _, status = pipe:close()
+  return out, status
+end
+
+local header = read(root .. "/runtime/include/esrun.h")
+local page = read(root .. "/docs/reference/c-api.md")
+
+describe("the page of the C API", function()
+  it("has the header's statuses", function()
+    local count = 0
+    for number, name, meaning in header:gmatch('X%(ES_[%u_]+, (%d), "([%l_]+)", "([^"]+)"%)') do
+      count = count + 1
+      assert.truthy(page:find(("| %s | %s | %s |"):format(number, name, meaning), 1, true), name)
+    end
+    assert.equal(10, count)
+  end)
+
+  it("names functions that the header declares", function()
+    for name in page:gmatch("`(es_[%l_]+)`") do
+      if name ~= "es_status" then assert.truthy(header:find(name .. "(", 1, true), name) end
+    end
+  end)
+end)
+
+describe("examples/embed-c", function()
+  local folder
+
+  before_each(function() folder = run("mktemp -d"):gsub("\n", "") end)
+  after_each(function() run("rm -rf '" .. folder .. "'") end)
+
+  it("is a program of under 100 lines", function()
+    local _, lines = read(root .. "/examples/embed-c/main.c"):gsub("\n", "")
+    assert.is_true(lines < 100)
+  end)
+
+  it("executes, is refused twice and reads the audit log", function()
+    local out, status = run(("'%s/examples/embed-c/embed_c' '%s/examples/document' '%s/store.db'"):format(build, root, folder))
+    assert.equal(0, status, out)
+    local lines = {}
+    for line in out:gmatch("[^\n]+") do lines[#lines + 1] = line end
+    assert.equal("create: version 1, 1 event", lines[1])
+    assert.equal("edit: version 2, 1 event", lines[2])
+    assert.equal("create: rejected: Document already exists", lines[3])
+    assert.truthy(lines[4]:find("^edit: denied: "), lines[4])
+    assert.truthy(lines[5]:find('"actor_id":"user:bob"', 1, true), lines[5])
+    assert.truthy(lines[6]:find('"actor_id":"user:alice"', 1, true), lines[6])
+    assert.equal(6, #lines)
+  end)
+
+  it("says what is wrong with a project that does not exist", function()
+    local out, status = run(("'%s/examples/embed-c/embed_c' '%s/nowhere' '%s/store.db'"):format(build, folder, folder))
+    assert.not_equal(0, status)
+    assert.truthy(out:find("^embed_c: "), out)
+  end)
+end)
