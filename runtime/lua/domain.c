@@ -157,7 +157,7 @@ static int describe(lua_State *L) {
 }
 
 /* Turns the error value at the top (popped) into *err. */
-static es_status catch (es_domain *domain, int lua_status, es_error *err) {
+static es_status catch_error(es_domain *domain, int lua_status, es_error *err) {
   lua_State *L = domain->L;
   es_limits *limits = &domain->limits;
 
