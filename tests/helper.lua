@@ -4,6 +4,8 @@ assert(_VERSION == "Lua 5.4", "the specs run in Lua 5.4, this is " .. _VERSION .
 
 if os.getenv("ESRUN_LUA_CPATH") then package.cpath = os.getenv("ESRUN_LUA_CPATH") .. ";" .. package.cpath end
 
+io.stdout:setvbuf("line") -- so that what was printed is not lost when the sanitizer ends the process over a leak
+
 local luassert = require "luassert"
 local say = require "say"
 
