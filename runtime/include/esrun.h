@@ -294,12 +294,10 @@ typedef struct es_reply es_reply;
  *   ES_ERR_USAGE     unknown aggregate or command, malformed or mistyped parameters, key reused for something else
  *   ES_ERR_NOT_FOUND the aggregate must exist and does not   ES_ERR_DENIED    no rule allows it (recorded in $audit)
  *   ES_ERR_REJECTED  the domain refused (recorded in $audit) ES_ERR_CONFLICT  another writer was first
- *   ES_ERR_LUA       domain code failed: nothing is stored   ES_ERR_STORE     the store failed: nothing is stored */
+ *   ES_ERR_LUA       domain code failed: no event of it is stored (that it failed is, in $audit)   ES_ERR_STORE     the store failed: nothing is stored */
 ES_API es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command,
                             es_error *err);
 
-/* The same by event-handler naming: `name` is a command name unique in the project (or its dispatch alias, e.g.
- * "ShipOrder"). */
 ES_API int64_t es_reply_version(const es_reply *reply); /* the stream's version afterwards */
 ES_API size_t es_reply_count(const es_reply *reply);    /* events appended */
 ES_API const es_event *es_reply_event(const es_reply *reply,

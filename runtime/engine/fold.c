@@ -1,0 +1,235 @@
+/* fold: an aggregate's state from its events, through the module's apply, in bounded batches. */
+#include "engine/fold.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/modules.h"
+
+enum { FOLD_BATCH = 1024 };
+
+static char state_key;
+
+void es__fold_push_state(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key); }
+
+typedef struct folding {
+  es_fold *fold;
+  es_store_cursor *cursor;
+  const es_event *event; /* at hand, for errors */
+  es_buf *text;          /* for rebuild_between */
+  bool done;
+} folding;
+
+static int start_state(lua_State *L) {
+  folding *job = lua_touserdata(L, 1);
+
+  es__kernel_push_function(L, "aggregate");
+  lua_pushstring(L, job->fold->stream.aggregate_type.data);
+  lua_call(L, 1, 1); /* raises for an unknown one */
+  lua_getfield(L, -1, "initial");
+  lua_call(L, 0, 1);
+  if (!lua_istable(L, -1)) {
+    luaL_error(L, "%s.initial must return a table, not a %s", job->fold->stream.aggregate_type.data,
+               luaL_typename(L, -1));
+  }
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  return 0;
+}
+
+void es__fold_push_event(lua_State *L, const es_event *event, void *unused) {
+  (void)unused;
+  int top = lua_gettop(L);
+
+  es__kernel_push(L);
+  lua_getfield(L, -1, "aggregates");
+  lua_pushlstring(L, event->aggregate_type.data, event->aggregate_type.length);
+  lua_rawget(L, -2);
+  int64_t version = event->schema_version;
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, "events");
+    lua_pushlstring(L, event->event_type.data, event->event_type.length);
+    lua_rawget(L, -2);
+    if (lua_istable(L, -1)) {
+      lua_getfield(L, -1, "version");
+      version = lua_tointeger(L, -1);
+    }
+  }
+  lua_settop(L, top);
+  if (version == event->schema_version) {
+    es__lua_push_event(L, event, 0);
+    return;
+  }
+  es__kernel_push_function(L, "upcast");
+  lua_pushlstring(L, event->aggregate_type.data, event->aggregate_type.length);
+  lua_pushlstring(L, event->event_type.data, event->event_type.length);
+  lua_pushinteger(L, event->schema_version);
+  es__lua_push_json(L, event->data.data, event->data.length);
+  lua_call(L, 4, 1);
+  es__lua_push_event(L, event, lua_gettop(L));
+  lua_remove(L, -2);
+}
+
+static _Noreturn void unknown_event(lua_State *L, const folding *job, const char *module) {
+  es_error err = ES_ERROR_INIT;
+
+  es__fail(&err, ES_ERR_LUA, "unknown_event", "event type %.*s is not declared by %s",
+           (int)job->event->event_type.length, job->event->event_type.data, module);
+  es__hint(&err, "declare it in the aggregate's `events`, as it was when the event was stored");
+  es__domain_raise(L, &err);
+}
+
+/* Stack: 2 aggregate, 3 its events, 4 its apply, 5 the state. */
+static void apply_event(lua_State *L, folding *job) {
+  const es_event *event = job->event;
+
+  lua_pushlstring(L, event->event_type.data, event->event_type.length);
+  lua_pushvalue(L, -1);
+  lua_rawget(L, 3);
+  if (lua_isnil(L, -1)) {
+    lua_getfield(L, 2, "chunk_name");
+    unknown_event(L, job, lua_tostring(L, -1));
+  }
+  lua_getfield(L, -1, "version");
+  bool current = lua_tointeger(L, -1) == event->schema_version;
+  lua_pop(L, 2);
+  lua_rawget(L, 4); /* the handler: an event may change nothing */
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return;
+  }
+  lua_pushvalue(L, 5);
+  if (current) {
+    es__lua_push_event(L, event, 0);
+  } else {
+    es__fold_push_event(L, event, NULL);
+  }
+  lua_call(L, 2, 1);
+  if (lua_istable(L,
+                  -1)) { /* a handler may return a new state instead of changing the one it got */
+    lua_replace(L, 5);
+  } else if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+  } else {
+    luaL_error(L, "apply must return nothing or the new state, not a %s", luaL_typename(L, -1));
+  }
+  es__lua_release_event(L);
+}
+
+static void rebuild_state(lua_State *L, folding *job) {
+  es__buf_clear(job->text);
+  es__lua_write_json(L, 5, job->text, "state");
+  es__lua_push_json(L, job->text->data, job->text->length);
+  lua_replace(L, 5);
+}
+
+static int fold_batch(lua_State *L) {
+  folding *job = lua_touserdata(L, 1);
+  es_fold *fold = job->fold;
+  es_error err = ES_ERROR_INIT;
+  int count = fold->batch > 0 ? fold->batch : FOLD_BATCH;
+
+  es__kernel_push_function(L, "aggregates");
+  lua_getfield(L, -1, fold->stream.aggregate_type.data);
+  lua_replace(L, 2);
+  lua_getfield(L, 2, "events");
+  lua_getfield(L, 2, "apply");
+  es__fold_push_state(L);
+  if (fold->rebuild_between && fold->version > 0) rebuild_state(L, job);
+  for (int i = 0; i < count; i++) {
+    if (es__store_next(&job->event, job->cursor, &err) != ES_OK) es__domain_raise(L, &err);
+    if (job->event == NULL) {
+      job->done = true;
+      break;
+    }
+    if (job->event->version != fold->version + 1) {
+      es__fail(&err, ES_ERR_INTEGRITY, "version_gap",
+               "position %lld has version %lld where %lld follows", (long long)job->event->position,
+               (long long)job->event->version, (long long)fold->version + 1);
+      es__hint(&err, "run esrun verify");
+      es__domain_raise(L, &err);
+    }
+    apply_event(L, job);
+    fold->version = job->event->version;
+    fold->last_recorded_at = job->event->recorded_at;
+    fold->event_count++;
+  }
+  lua_settop(L, 5);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  return 0;
+}
+
+static int release_event(lua_State *L) {
+  es__lua_release_event(L);
+  return 0;
+}
+
+static void name_event(es_error *err, const folding *job) {
+  const es_stream_name *stream = &job->fold->stream;
+  const es_event *event = job->event;
+
+  if (event == NULL) {
+    es__wrap(err, "%s/%.*s", stream->aggregate_type.data, (int)stream->aggregate_id.length,
+             stream->aggregate_id.data);
+    return;
+  }
+  es__wrap(err, "%s/%.*s, version %lld, %.*s at position %lld", stream->aggregate_type.data,
+           (int)stream->aggregate_id.length, stream->aggregate_id.data, (long long)event->version,
+           (int)event->event_type.length, event->event_type.data, (long long)event->position);
+  if (err != NULL) err->position = event->position;
+}
+
+es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *err) {
+  es_buf text = {0};
+  folding job = {.fold = fold, .text = &text};
+  es_filter filter = ES_FILTER_INIT;
+  char *tenant = NULL, *id = NULL;
+  es_status status;
+
+  fold->version = fold->last_recorded_at = fold->event_count = 0;
+  status = es__domain_run(domain, start_state, &job, err);
+  if (status != ES_OK) goto done;
+  tenant = es__text_copy(fold->stream.tenant_id);
+  id = es__text_copy(fold->stream.aggregate_id);
+  if (id == NULL || (tenant == NULL && fold->stream.tenant_id.data != NULL)) {
+    status = es__no_memory(err);
+    goto done;
+  }
+  filter.tenant_id = tenant == NULL ? ES_NONE : tenant;
+  filter.aggregate_type = fold->stream.aggregate_type.data;
+  filter.aggregate_id = id;
+  filter.to_version = fold->to_version;
+  if (fold->to_time != 0) filter.to_time = fold->to_time + 1;
+  status = es__store_read(&job.cursor, store, &filter, err);
+  while (status == ES_OK && !job.done) {
+    status = es__domain_run(domain, fold_batch, &job, err);
+    if (status != ES_OK) {
+      name_event(err, &job);
+      es__domain_run(domain, release_event, NULL, NULL); /* nobody may read the event after this */
+    }
+  }
+done:
+  es__store_cursor_close(job.cursor);
+  es__buf_free(&text);
+  free(tenant);
+  free(id);
+  return status;
+}
+
+static int write_state(lua_State *L) {
+  es__fold_push_state(L);
+  es__lua_write_json(L, -1, lua_touserdata(L, 1), "state");
+  return 0;
+}
+
+es_status es__fold_write_state(es_buf *out, es_domain *domain, es_error *err) {
+  es_status status = es__domain_run(domain, write_state, out, err);
+
+  if (status == ES_OK && out->failed) return es__no_memory(err);
+  if (status == ES_ERR_USAGE) { /* the module's fault, not the caller's */
+    if (err != NULL) err->status = ES_ERR_LUA;
+    return ES_ERR_LUA;
+  }
+  return status;
+}

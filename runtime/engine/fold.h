@@ -1,0 +1,34 @@
+/* fold: an aggregate's state from its events, through the module's apply, in bounded batches. */
+#ifndef ES_ENGINE_FOLD_H
+#define ES_ENGINE_FOLD_H
+
+#include "lua/domain.h"
+#include "store/store.h"
+
+typedef struct es_fold {
+  /* in */
+  es_stream_name stream; /* aggregate_type NUL-terminated */
+  int64_t to_version;    /* 0: all */
+  int64_t to_time;       /* recorded_at up to and including; 0: all */
+  int batch;             /* events a protected call; 0: 1,024 */
+  bool
+      rebuild_between; /* round-trip the state through JSON between batches: another insertion history, same value */
+  /* out */
+  int64_t version;
+  int64_t last_recorded_at; /* 0 without events */
+  int64_t event_count;
+} es_fold;
+
+/* Folds the stream; the state is then es__fold_push_state(). Errors name stream, version and event. */
+es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *err);
+
+/* Pushes the last folded state. Only inside es__domain_run(). */
+void es__fold_push_state(lua_State *L);
+
+/* Appends the last folded state as canonical JSON. ES_ERR_LUA when the module made a state that JSON cannot hold. */
+es_status es__fold_write_state(es_buf *out, es_domain *domain, es_error *err);
+
+/* Pushes the event object of an event, its data brought to the declared version first. */
+void es__fold_push_event(lua_State *L, const es_event *event, void *unused);
+
+#endif

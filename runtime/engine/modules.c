@@ -1,0 +1,330 @@
+/* modules: the texts of a project's Lua modules, their hashes, and loading them into a domain state. */
+#include "engine/modules.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/embedded.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "context/context.h"
+
+enum { MODULE_BYTES_MAX = 4 * 1024 * 1024, FOLDER_DEPTH_MAX = 8 };
+
+static char kernel_key, declarations_key;
+
+/* ---- reading ---- */
+
+static es_module *add_module(es_modules *modules) {
+  es_module *items = realloc(modules->items, (modules->count + 1) * sizeof *items);
+
+  if (items == NULL) return NULL;
+  modules->items = items;
+  items[modules->count] = (es_module){0};
+  return &items[modules->count++];
+}
+
+/* "shared/money.lua" is required as "shared.money". */
+static char *require_name(const char *relative) {
+  char *name = strdup(relative);
+
+  if (name == NULL) return NULL;
+  name[strlen(name) - 4] = '\0';
+  for (char *at = name; *at != '\0'; at++) {
+    if (*at == '/') *at = '.';
+  }
+  return name;
+}
+
+typedef struct walk {
+  es_modules *modules;
+  const char *root;  /* the folder as configured */
+  const char *label; /* its last component, for chunk names */
+  bool library;
+  es_error *err;
+} walk;
+
+static es_status read_module(const walk *at, const char *relative) {
+  char path[PATH_MAX];
+  es_buf text = {0}, chunk = {0};
+  es_status status;
+
+  if (snprintf(path, sizeof path, "%s/%s", at->root, relative) >= (int)sizeof path) {
+    return es__fail(at->err, ES_ERR_USAGE, "path_too_long", "%s/%s: the path is too long", at->root,
+                    relative);
+  }
+  status = es__read_file(&text, path, MODULE_BYTES_MAX, at->err);
+  if (status != ES_OK) goto done;
+  es__buf_format(&chunk, "%s/%s", at->label, relative);
+  es_module *module = add_module(at->modules);
+  if (module == NULL) {
+    status = es__no_memory(at->err);
+    goto done;
+  }
+  module->length = text.length;
+  module->text = es__buf_take(&text, NULL);
+  module->chunk_name = es__buf_take(&chunk, NULL);
+  if (at->library) module->require_name = require_name(relative);
+  if (module->text == NULL || module->chunk_name == NULL ||
+      (at->library && module->require_name == NULL)) {
+    status = es__no_memory(at->err);
+  }
+done:
+  es__buf_free(&text);
+  es__buf_free(&chunk);
+  return status;
+}
+
+static bool is_lua_file(const char *name) {
+  size_t length = strlen(name);
+  return length > 4 && strcmp(name + length - 4, ".lua") == 0;
+}
+
+static es_status walk_folder(const walk *at, const char *relative, int depth) {
+  char path[PATH_MAX], below[PATH_MAX];
+  struct dirent **entries = NULL;
+  es_status status = ES_OK;
+
+  snprintf(path, sizeof path, "%s%s%s", at->root, relative[0] == '\0' ? "" : "/", relative);
+  int count = scandir(path, &entries, NULL, alphasort);
+  if (count < 0) {
+    if (errno == ENOENT && relative[0] == '\0')
+      return ES_OK; /* a project needs not have every folder */
+    return es__fail(at->err, ES_ERR_OTHER, "cannot_read", "cannot read the folder %s: %s", path,
+                    strerror(errno));
+  }
+  for (int i = 0; i < count; i++) {
+    const char *name = entries[i]->d_name;
+    struct stat facts;
+    if (status == ES_OK && name[0] != '.') {
+      int wanted =
+          snprintf(below, sizeof below, "%s%s%s", relative, relative[0] == '\0' ? "" : "/", name);
+      int full = snprintf(path, sizeof path, "%s/%s", at->root, below);
+      if (wanted >= (int)sizeof below || full >= (int)sizeof path) {
+        status =
+            es__fail(at->err, ES_ERR_USAGE, "path_too_long", "%s: the path is too long", below);
+      } else if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)) {
+        if (depth < FOLDER_DEPTH_MAX) status = walk_folder(at, below, depth + 1);
+      } else if (is_lua_file(name)) {
+        status = read_module(at, below);
+      }
+    }
+    free(entries[i]);
+  }
+  free(entries);
+  return status;
+}
+
+static es_status read_folders(es_modules *modules, char *const folders[], bool library,
+                              es_error *err) {
+  es_status status = ES_OK;
+
+  for (int i = 0; folders[i] != NULL && status == ES_OK; i++) {
+    const char *slash = strrchr(folders[i], '/');
+    walk at = {modules, folders[i], slash == NULL ? folders[i] : slash + 1, library, err};
+    status = walk_folder(&at, "", 0);
+  }
+  return status;
+}
+
+static es_status read_shipped(es_modules *modules, bool with_aggregates, es_error *err) {
+  for (const struct es_embedded *from = es_shipped_modules; from->path != NULL; from++) {
+    if (!with_aggregates && strncmp(from->path, "projections/", 12) != 0) continue;
+    es_module *module = add_module(modules);
+    if (module == NULL) return es__no_memory(err);
+    module->shipped = true;
+    module->length = from->length;
+    module->text = es__text_copy((es_text){from->text, from->length});
+    module->chunk_name = strdup(from->path);
+    if (module->text == NULL || module->chunk_name == NULL) return es__no_memory(err);
+  }
+  return ES_OK;
+}
+
+static void add_part(es_buf *out, const es_module *module) {
+  es__buf_format(out, "%s\n%zu\n", module->chunk_name, module->length);
+  es__buf_add(out, module->text, module->length);
+}
+
+/* A library module can be required from anywhere, also by a computed name: all of them count. */
+static es_status hash_modules(es_modules *modules, es_chain *chain, es_error *err) {
+  es_buf library = {0}, own = {0};
+  es_status status = ES_OK;
+
+  for (size_t i = 0; i < modules->count; i++) {
+    if (modules->items[i].require_name != NULL) add_part(&library, &modules->items[i]);
+  }
+  for (size_t i = 0; i < modules->count && status == ES_OK; i++) {
+    es_module *module = &modules->items[i];
+    es__buf_clear(&own);
+    es__buf_text(&own, "esrun module 1\n" ES_VERSION_STRING "\n");
+    add_part(&own, module);
+    if (own.failed || library.failed) {
+      status = es__no_memory(err);
+    } else {
+      status = es__sha256(chain, module->hash, own.data, own.length,
+                          module->shipped ? NULL : library.data,
+                          module->shipped ? 0 : library.length, err);
+    }
+  }
+  es__buf_free(&library);
+  es__buf_free(&own);
+  return status;
+}
+
+es_status es__modules_read(es_modules *out, const es_settings *settings, es_chain *chain,
+                           es_error *err) {
+  es_status status;
+
+  *out = (es_modules){0};
+  status = read_folders(out, settings->library, true, err);
+  if (status == ES_OK) status = read_folders(out, settings->aggregates, false, err);
+  if (status == ES_OK) status = read_folders(out, settings->projections, false, err);
+  if (status == ES_OK) status = read_shipped(out, settings->folder == NULL, err);
+  if (status == ES_OK) status = hash_modules(out, chain, err);
+  if (status != ES_OK) es__modules_free(out);
+  return status;
+}
+
+void es__modules_free(es_modules *modules) {
+  for (size_t i = 0; i < modules->count; i++) {
+    free(modules->items[i].chunk_name);
+    free(modules->items[i].require_name);
+    free(modules->items[i].text);
+    free(modules->items[i].name);
+  }
+  free(modules->items);
+  *modules = (es_modules){0};
+}
+
+/* ---- loading ---- */
+
+static es_status find_library(void *data, const char *name, char **source, size_t *length,
+                              char *chunk_name, size_t chunk_name_size, es_error *err) {
+  const es_modules *modules = data;
+
+  for (size_t i = 0; i < modules->count; i++) {
+    const es_module *module = &modules->items[i];
+    if (module->require_name == NULL || strcmp(module->require_name, name) != 0) continue;
+    *source = es__text_copy((es_text){module->text, module->length});
+    if (*source == NULL) return es__no_memory(err);
+    *length = module->length;
+    snprintf(chunk_name, chunk_name_size, "%s", module->chunk_name);
+    return ES_OK;
+  }
+  es__fail(err, ES_ERR_NOT_FOUND, "unknown_module", "module '%s' not found", name);
+  es__hint(err, "domain code can require es, es.rule, es.schema and modules of the project's "
+                "library folders (lib/)");
+  return ES_ERR_NOT_FOUND;
+}
+
+typedef struct loading {
+  es_modules *modules;
+  size_t index;
+  const char *kind; /* out: points to Lua memory, used at once */
+} loading;
+
+static int context_owns(lua_State *L) {
+  size_t length;
+  const char *key = luaL_checklstring(L, 1, &length);
+  lua_pushboolean(L, es__context_owns(key, length));
+  return 1;
+}
+
+static int prepare_state(lua_State *L) {
+  es__domain_push_builtin(L, "es.kernel");
+  lua_pushcfunction(L, context_owns);
+  lua_setfield(L, -2, "context_owns");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &kernel_key);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &declarations_key);
+  return 0;
+}
+
+/* A shipped projection steps back when the project declares one of its name. */
+static bool is_replaced(lua_State *L, const es_module *module) {
+  char name[ES_PROJECT_LIST_MAX * 8];
+  const char *base = strrchr(module->chunk_name, '/') + 1;
+
+  if (!module->shipped) return false;
+  snprintf(name, sizeof name, "%.*s", (int)(strlen(base) - 4), base);
+  es__kernel_push(L);
+  lua_getfield(L, -1, "projections");
+  bool taken = lua_getfield(L, -1, name) != LUA_TNIL;
+  lua_pop(L, 3);
+  return taken;
+}
+
+static int load_one(lua_State *L) {
+  loading *job = lua_touserdata(L, 1);
+  es_module *module = &job->modules->items[job->index];
+
+  if (is_replaced(L, module)) return 0;
+  es__kernel_push_function(L, "register");
+  es__domain_load(L, module->text, module->length, module->chunk_name);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &declarations_key);
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, module->chunk_name);
+  lua_pop(L, 1);
+  lua_pushstring(L, module->chunk_name);
+  lua_call(L, 2, 2);
+  module->is_projection = strcmp(luaL_checkstring(L, -2), "projection") == 0;
+  if (module->name == NULL) {
+    module->name = strdup(luaL_checkstring(L, -1));
+    if (module->name == NULL) luaL_error(L, "out of memory");
+  }
+  return 0;
+}
+
+es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain_options *limits,
+                           es_error *err) {
+  es_domain_options options = *limits;
+  es_domain *domain = NULL;
+  es_status status;
+
+  *out = NULL;
+  options.find_module = find_library;
+  options.find_module_data = modules;
+  status = es__domain_new(&domain, &options, err);
+  if (status == ES_OK) status = es__domain_run(domain, prepare_state, NULL, err);
+  for (size_t i = 0; i < modules->count && status == ES_OK; i++) {
+    loading job = {modules, i, NULL};
+    if (modules->items[i].require_name != NULL) continue;
+    status = es__domain_run(domain, load_one, &job, err);
+  }
+  if (status != ES_OK) {
+    es__domain_free(domain);
+    return status;
+  }
+  *out = domain;
+  return ES_OK;
+}
+
+void es__kernel_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &kernel_key); }
+
+void es__kernel_push_function(lua_State *L, const char *name) {
+  es__kernel_push(L);
+  lua_getfield(L, -1, name);
+  lua_remove(L, -2);
+}
+
+void es__declaration_push(lua_State *L, const es_module *module) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &declarations_key);
+  lua_getfield(L, -1, module->chunk_name);
+  lua_remove(L, -2);
+}
+
+const es_module *es__modules_aggregate(const es_modules *modules, const char *aggregate_type) {
+  for (size_t i = 0; i < modules->count; i++) {
+    const es_module *module = &modules->items[i];
+    if (module->name != NULL && !module->is_projection && strcmp(module->name, aggregate_type) == 0)
+      return module;
+  }
+  return NULL;
+}

@@ -1,0 +1,46 @@
+/* modules: the texts of a project's Lua modules, their hashes, and loading them into a domain state. Texts are read once, so
+ * that every state of a runtime runs the same code whatever happens to the files. */
+#ifndef ES_ENGINE_MODULES_H
+#define ES_ENGINE_MODULES_H
+
+#include "engine/settings.h"
+#include "ledger/chain.h"
+#include "lua/domain.h"
+
+/* One file that declares an aggregate or a projection. */
+typedef struct es_module {
+  char *chunk_name;   /* "aggregates/document.lua" */
+  char *require_name; /* of a library module: "shared.money"; NULL for a declaring one */
+  char *text;
+  size_t length;
+  bool shipped; /* part of the runtime, not of the project */
+  char *
+      name; /* of what it declares; NULL until loaded, or when a project's own declaration replaced it */
+  bool is_projection;
+  uint8_t hash[ES_HASH_SIZE]; /* over its text, the library modules' and the runtime's version */
+} es_module;
+
+typedef struct es_modules {
+  es_module *items;
+  size_t count;
+} es_modules;
+
+/* Reads every .lua of the settings' folders, sorted by path, and the shipped modules: all of them without a project, else
+ * the shipped projections that no project module replaces. */
+es_status es__modules_read(es_modules *out, const es_settings *settings, es_chain *chain,
+                           es_error *err);
+void es__modules_free(es_modules *modules);
+
+/* A new domain state with every module loaded and checked. modules->items[].name is filled in. */
+es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain_options *limits,
+                           es_error *err);
+
+/* Pushes es.kernel, or the declaration of a module. Only inside es__domain_run(). */
+void es__kernel_push(lua_State *L);
+void es__kernel_push_function(lua_State *L, const char *name);
+void es__declaration_push(lua_State *L, const es_module *module);
+
+/* The module that declares an aggregate, or NULL. */
+const es_module *es__modules_aggregate(const es_modules *modules, const char *aggregate_type);
+
+#endif

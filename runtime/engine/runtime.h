@@ -1,0 +1,45 @@
+/* runtime: what an es_runtime is made of, shared by the files of the engine. */
+#ifndef ES_ENGINE_RUNTIME_H
+#define ES_ENGINE_RUNTIME_H
+
+#include "base/id.h"
+#include "context/context.h"
+#include "engine/modules.h"
+#include "engine/projection.h"
+#include "engine/settings.h"
+#include "store/store.h"
+
+struct es_runtime {
+  es_settings settings;
+  es_modules modules;
+  es_domain_options limits;
+  es_domain *domain;
+  es_chain *chain;
+  es_store *store;
+  es_projections *projections;
+  es_id_source ids;
+  es_actor_policy actor_policy;
+  es_context *context; /* the innermost frame, or NULL */
+  uint64_t last_serial;
+  int conflict_retries;
+  bool read_only;
+  bool in_transaction;
+  struct es_execution *execution; /* the command at hand, or NULL */
+  char *store_path;               /* NULL: in memory */
+  bool store_given;               /* named at opening, not by the settings */
+  void (*log)(void *log_data, es_log_level level, const char *json, size_t length);
+  void *log_data;
+};
+
+static inline int64_t es__now(es_runtime *rt) { return rt->ids.clock(rt->ids.clock_data); }
+
+/* The tenant in force as text (none without one). */
+static inline es_text es__tenant(const es_runtime *rt) {
+  return es__text(rt->context == NULL ? NULL : rt->context->tenant_id);
+}
+
+/* One structured record with the context's who and what (E62); `code` may be NULL. */
+void es__log(es_runtime *rt, es_log_level level, const char *code, const char *format, ...)
+    ES_PRINTF(4, 5);
+
+#endif
