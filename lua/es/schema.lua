@@ -5,6 +5,7 @@ local support = require "es.support"
 local nearest = require "es.nearest"
 local check = require "es.schema_check"
 
+local unwrap = support.unwrap -- a project's library module is seen through read-only views
 local concat, sort = table.concat, table.sort
 
 ---@class es.schema
@@ -45,6 +46,7 @@ end
 
 -- A type from a plain name or a constructor's result; nil and the reason when it is neither.
 local function to_type(declared)
+  declared = unwrap(declared)
   if getmetatable(declared) == Type then
     return declared
   elseif type(declared) == "string" then
@@ -64,6 +66,7 @@ end
 -- A table type with these fields; nil, the reason and the field's name when one is declared wrong.
 local function to_record(declared)
   local record = new_type("table", { fields = {}, names = {} })
+  declared = unwrap(declared)
   if type(declared) ~= "table" or getmetatable(declared) == Type then
     return nil, "fields are declared as a table { name = type }"
   end
@@ -228,7 +231,7 @@ end
 local function describe(of)
   local out = { type = of.kind, optional = of.optional, min = of.min, max = of.max, pattern = of.pattern }
   if of.values then
-    out.values = setmetatable(table.move(of.values, 1, #of.values, 1, {}), support.array_metatable)
+    out.values = support.new_array(table.move(of.values, 1, #of.values, 1, {}))
   end
   if of.element then
     out.element = describe(of.element)

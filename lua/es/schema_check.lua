@@ -7,8 +7,10 @@
 local support = require "es.support"
 local nearest = require "es.nearest"
 
-local null, array_metatable, unwrap = support.null, support.array_metatable, support.unwrap
+local null, unwrap = support.null, support.unwrap
 local concat, sort = table.concat, table.sort
+
+local ARRAY = getmetatable(support.new_array()) -- what marks an array; its metatable hides itself
 
 local checks = {}
 
@@ -20,7 +22,7 @@ local EXPECTED = { uuid = "uuid (lower case, with hyphens)", timestamp = "timest
 local function expected(of) return EXPECTED[of.kind] or of.kind end
 
 -- "list" or "table"; an empty table without mark can be either.
-local function is_list(raw) return getmetatable(raw) == array_metatable or rawget(raw, 1) ~= nil end
+local function is_list(raw) return getmetatable(raw) == ARRAY or rawget(raw, 1) ~= nil end
 
 local function got(value)
   local raw = unwrap(value)
@@ -161,13 +163,14 @@ checks.list = function(of, value)
   local count, replacement = 0, nil
   if type(raw) ~= "table" or raw == null then
     return mismatch(of, value)
-  elseif next(raw) == nil and getmetatable(raw) ~= array_metatable then
-    replacement = setmetatable({}, array_metatable) -- {} where a list is declared means [], not an empty object
+  end
+  for _ in pairs(raw) do
+    count = count + 1
+  end
+  if count == 0 and getmetatable(raw) ~= ARRAY then
+    replacement = support.new_array() -- {} where a list is declared means [], not an empty object
   elseif not is_list(raw) then
     return mismatch(of, value)
-  end
-  for _ in next, raw do
-    count = count + 1
   end
   for index = 1, count do
     if rawget(raw, index) == nil then
@@ -190,7 +193,7 @@ end
 -- The names of a table, sorted, so that the first problem is always the same one; or nil and the problem.
 local function sorted_names(of, value, raw)
   local names = {}
-  for name in next, raw do
+  for name in pairs(raw) do
     if type(name) ~= "string" then
       return nil, mismatch(of, value, ("a table with a %s as name"):format(type(name)))
     end

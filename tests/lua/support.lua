@@ -5,12 +5,13 @@ assert(_VERSION == "Lua 5.4", "run the specs as: lua5.4 /usr/bin/busted")
 local source = debug.getinfo(1, "S").source:match("^@(.*)tests/lua/support%.lua$")
 package.path = source .. "lua/?.lua;" .. package.path
 
-local array_metatable = { __name = "es.array" }
+local array_metatable = { __name = "es.array", __metatable = "es.array" }
 local behind = setmetatable({}, { __mode = "k" })
 
 local support = {
   null = setmetatable({}, { __name = "es.null" }),
   array_metatable = array_metatable,
+  new_array = function(items) return setmetatable(items or {}, array_metatable) end,
   utf8_valid = function(text) return utf8.len(text) ~= nil end,
   is_uuid = function(text)
     return text:find("^%x%x%x%x%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%x%x%x%x%x%x%x%x$") ~= nil
@@ -22,9 +23,9 @@ local support = {
 
 package.preload["es.support"] = function() return support end
 
-local helpers = { support = support, source = source, null = support.null }
+local helpers = { support = support, null = support.null, array = support.new_array }
 
-function helpers.array(items) return setmetatable(items, array_metatable) end
+function helpers.is_array(value) return getmetatable(value) == "es.array" end
 
 -- A read-only view, as rules and decide get their state.
 function helpers.view(target)
