@@ -93,7 +93,8 @@ struct es_projections {
 
 /* Reads the plan at the top of the stack into *projection. May raise: what was read is freed with the projection. */
 void es__projection_read_plan(lua_State *L, es_projection *projection);
-void es__projection_free(es_projection *projection); /* closes its file; leaves the registry alone */
+void es__projection_free(
+    es_projection *projection); /* closes its file; leaves the registry alone */
 
 /* ---- projection_manifest.c: which generation of a projection is read, and which is being built ---- */
 
@@ -123,7 +124,7 @@ typedef enum es_sql_mode { ES_SQL_TRUSTED, ES_SQL_QUERY, ES_SQL_STATEMENT } es_s
 /* Where a generation stands. */
 typedef struct es_projection_cursor {
   uint8_t store_id[ES_ID_SIZE];
-  int64_t position;               /* of the last event counted */
+  int64_t position;                /* of the last event counted */
   uint8_t leaf_hash[ES_HASH_SIZE]; /* that event's hash; zero at 0 */
   uint8_t module_hash[ES_HASH_SIZE];
   int64_t failed_position; /* of the event whose handler failed; 0: none */
@@ -136,14 +137,15 @@ struct es_projection_file {
   const es_projection *projection;
   sqlite3 *db;
   int64_t generation;
-  bool schema_matches;    /* its tables are those declared now; else it has no views */
-  es_sql_mode mode;       /* of what is being prepared */
-  char refusal[256];      /* why the authorizer said no */
-  int64_t budget;         /* calls of the progress handler left */
-  es_text tenant_id;      /* of the event or query at hand; borrowed */
-  sqlite3_stmt **calls;   /* table_count * ES_TABLE_CALLS, then the statements; prepared when first used */
-  es_buf scratch;         /* JSON on its way into a column: not on the C stack, because Lua may raise */
-  bool failed;            /* the file, not the handler, is at fault: `error` says how */
+  bool schema_matches; /* its tables are those declared now; else it has no views */
+  es_sql_mode mode;    /* of what is being prepared */
+  char refusal[256];   /* why the authorizer said no */
+  int64_t budget;      /* calls of the progress handler left */
+  es_text tenant_id;   /* of the event or query at hand; borrowed */
+  sqlite3_stmt *
+      *calls;     /* table_count * ES_TABLE_CALLS, then the statements; prepared when first used */
+  es_buf scratch; /* JSON on its way into a column: not on the C stack, because Lua may raise */
+  bool failed;    /* the file, not the handler, is at fault: `error` says how */
   es_error error;
 };
 
@@ -161,7 +163,8 @@ es_status es__projection_file_prepare(sqlite3_stmt **out, es_projection_file *fi
                                       es_sql_mode mode, es_error *err);
 es_status es__projection_file_exec(es_projection_file *file, const char *sql, es_error *err);
 void es__projection_file_rollback(es_projection_file *file);
-es_status es__projection_file_load(es_projection_cursor *out, es_projection_file *file, es_error *err);
+es_status es__projection_file_load(es_projection_cursor *out, es_projection_file *file,
+                                   es_error *err);
 es_status es__projection_file_save(es_projection_file *file, const es_projection_cursor *cursor,
                                    es_error *err);
 
