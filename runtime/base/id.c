@@ -4,6 +4,8 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
+#include "base/clock.h"
+
 static void random_bytes(es_id_source *source, uint8_t *out, size_t length) {
   if (source->random != NULL) {
     source->random(source->random_data, out, length);
@@ -29,6 +31,11 @@ void es__id_new(es_id_source *source, uint8_t out[ES_ID_SIZE]) {
   out[7] = (uint8_t)stamp;
   random_bytes(source, out + 8, 8);
   out[8] = (uint8_t)(0x80 | (out[8] & 0x3F));
+}
+
+void es_id_make(uint8_t out[ES_ID_SIZE]) {
+  es_id_source source = {.clock = es__clock_system};
+  es__id_new(&source, out);
 }
 
 void es__hex(char *out, const uint8_t *bytes, size_t length) {

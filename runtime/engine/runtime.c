@@ -262,7 +262,7 @@ es_status es_context_json(char **out, const es_runtime *rt, es_error *err) {
   return hand_out(out, &buf, ES_OK, err);
 }
 
-es_context *es_context_capture(es_runtime *rt) { return es__context_retain(rt->context); }
+es_context *es_context_capture(es_runtime *rt) { return es__context_capture(rt->context); }
 
 void es_context_swap(es_context **out, es_runtime *rt, const es_context *context) {
   es_context *was = rt->context;

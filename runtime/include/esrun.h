@@ -135,6 +135,8 @@ ES_API es_status es_event_json(char **out, size_t *length, const es_event *event
  * es_time_parse takes RFC 3339 with `Z` or an offset and up to six digits of fraction, or a date alone (its midnight UTC). */
 ES_API void es_id_text(char out[ES_ID_TEXT_SIZE], const uint8_t id[ES_ID_SIZE]);
 ES_API bool es_id_parse(uint8_t out[ES_ID_SIZE], const char *text);
+/* A new UUIDv7 by the system's clock, for aggregates' ids: ordered by time, which keeps indexes local. */
+ES_API void es_id_make(uint8_t out[ES_ID_SIZE]);
 ES_API void es_time_text(char out[ES_TIME_TEXT_SIZE], int64_t time_us);
 ES_API bool es_time_parse(int64_t *out_us, const char *text);
 

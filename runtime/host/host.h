@@ -1,0 +1,93 @@
+/* host: what the files of the Lua host module share. The module is bound on esrun.h alone; the one exception is the codec
+ * of lua/domain.h (es__lua_push_json, es__lua_write_json, null, the array metatable), so that trusted scripts and domain
+ * code mean the same by a value. Nothing here may hold memory over a Lua call that can raise: use the boxes. */
+#ifndef ES_HOST_HOST_H
+#define ES_HOST_HOST_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/buf.h"
+#include "esrun.h"
+
+typedef struct host_cursor host_cursor;
+
+/* One open runtime, a full userdata. The list of those open in a Lua state is for coroutine.c. */
+typedef struct host_runtime {
+  es_runtime *rt; /* NULL: closed */
+  lua_State *L;   /* the thread whose call is running, for callbacks */
+  struct host_runtime *next;
+  struct host_runtime **link; /* what points here; NULL: not in the list */
+  uint64_t serial;            /* unique in a Lua state */
+  int busy;             /* inside a call that calls back: nothing else may be asked meanwhile */
+  host_cursor *cursors; /* open ones: they end before the runtime does */
+  int clock_ref;
+  int log_ref;
+} host_runtime;
+
+/* ---- runtime.c ---- */
+
+/* The runtimes open in a Lua state. */
+typedef struct host_list {
+  host_runtime *first;
+  uint64_t last_serial;
+} host_list;
+
+host_runtime *host_check(lua_State *L); /* argument 1, open and not busy; raises otherwise */
+host_list *host_open_runtimes(lua_State *L);
+int host_open(lua_State *L);
+extern const luaL_Reg host_runtime_methods[];
+
+/* ---- the topics: methods of a runtime ---- */
+
+extern const luaL_Reg host_command_methods[];
+extern const luaL_Reg host_context_methods[];
+extern const luaL_Reg host_read_methods[];
+extern const luaL_Reg host_project_methods[];
+extern const luaL_Reg host_check_methods[];
+void host_read_close_all(host_runtime *host);
+void host_context_open(lua_State *L); /* make the metatables of scopes, cursors, snapshots */
+void host_read_open(lua_State *L);
+void host_coroutine_open(lua_State *L);
+int host_coroutine_capture(lua_State *L);
+int host_coroutine_exchange(lua_State *L);
+
+/* ---- support.c ---- */
+
+void host_support_open(lua_State *L);
+/* Pushes nil, message, code, details and returns 4. */
+int host_fail(lua_State *L, const es_error *err);
+/* Boxes: memory that the collector frees, pushed on the stack. */
+es_buf *host_push_buffer(lua_State *L);
+char **host_push_text(lua_State *L);
+/* A JSON result: pushes its value (or, with as_text, the text) or the failure; returns the number of results. */
+int host_push_result(lua_State *L, es_status status, char *const *box, bool as_text,
+                     const es_error *err);
+/* Removes members that are null from the table at the top: absent reads as nil. */
+void host_drop_nulls(lua_State *L);
+/* The value at index as JSON; protected, so that what cannot be JSON is an error value. */
+es_status host_write_json(lua_State *L, int index, es_buf *out, const char *root, es_error *err);
+es_status host_read_json(lua_State *L, const char *text, size_t length, es_error *err);
+/* Members of the table at index; raise on a wrong type. Texts stay on the stack, so that they live. none gives ES_NONE,
+ * absent NULL. */
+const char *host_text(lua_State *L, int index, const char *name);
+int64_t host_integer(lua_State *L, int index, const char *name, int64_t absent);
+bool host_flag(lua_State *L, int index, const char *name);
+const char *host_check_text(lua_State *L, int index); /* an argument without NUL bytes */
+
+/* A Lua function that C calls back: never raises over C frames; the error waits until host_callback_end(). */
+typedef struct host_callback {
+  lua_State *L;
+  int function; /* stack index; 0: none */
+  int error;    /* stack index of the slot that keeps the error */
+  bool failed;
+} host_callback;
+
+/* Prepares the function that is member `name` of the table at index (which may be absent). */
+void host_callback_begin(host_callback *callback, lua_State *L, int index, const char *name);
+/* Calls it with what prepare(L) pushed from `data`; false when it raised, or returned false. */
+bool host_callback_call(host_callback *callback, lua_CFunction prepare, void *data);
+void host_callback_end(host_callback *callback);                 /* raises what it raised */
+bool host_progress(void *callback, int64_t done, int64_t total); /* an es_progress */
+
+#endif
