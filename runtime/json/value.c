@@ -115,10 +115,11 @@ static int compare_pending(const void *left, const void *right) {
 }
 
 static es_status sort_members(struct parser *parser, size_t start, es_error *err) {
-  struct pending *members = parser->pending + start;
   size_t count = parser->count - start;
+  struct pending *members;
 
-  if (count < 2) return ES_OK;
+  if (count < 2) return ES_OK; /* nothing may be pending at all */
+  members = parser->pending + start;
   qsort(members, count, sizeof *members, compare_pending);
   for (size_t i = 1; i < count; i++) {
     if (compare_text(members[i - 1].key, members[i].key) == 0)
