@@ -3,6 +3,7 @@
 -- it, domain code cannot reach it. Knows no store and no context beyond the `ctx` it is given.
 local support = require "es.support"
 local es = require "es"
+local nearest = require "es.nearest"
 local schema = require "es.schema"
 local projection = require "es.projection"
 
@@ -26,40 +27,14 @@ local function sorted_keys(from)
   return keys
 end
 
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do
-    row[j] = j
-  end
-  for i = 1, #a do
-    local diagonal
-    diagonal, row[0] = row[0], i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-    end
-  end
-  return row[#b]
-end
-
 --- What to offer for an unknown name: "did you mean X? known: A, B".
 local function known(name, from)
   local keys = sorted_keys(from)
   if #keys == 0 then
     return "there are none"
   end
-  local best, best_distance = nil, math.huge
-  for _, key in ipairs(keys) do
-    local far = distance(name:lower():sub(1, 64), key:lower())
-    if far < best_distance then
-      best, best_distance = key, far
-    end
-  end
-  local list = "known: " .. table.concat(keys, ", ")
-  if best_distance <= math.max(2, #name // 3) then
-    return "did you mean " .. best .. "? " .. list
-  end
-  return list
+  local list, near = "known: " .. table.concat(keys, ", "), nearest(name, keys)
+  return near and "did you mean " .. near .. "? " .. list or list
 end
 
 -- ---- declarations ----

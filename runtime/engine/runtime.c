@@ -17,8 +17,6 @@
 
 enum { TIME_LIMIT_MS = 1000, MEMORY_LIMIT_MB = 256, CONFLICT_RETRIES = 10 };
 
-const char es_none[] = "";
-
 /* ---- opening ---- */
 
 static void take_options(es_runtime *rt, const es_options *options) {
