@@ -53,12 +53,24 @@ local function check(folder, step)
   end
 end
 
-local function prepare(folder, step)
+local prepare
+
+local function start_project(folder, path)
+  assert(os.execute(("find %s -mindepth 1 -delete"):format(quoted(folder))))
+  if not path:find("%.md$") then
+    assert(os.execute(("cp -R %s/. %s"):format(quoted(root .. "/" .. path), quoted(folder))))
+    return
+  end
+  for _, step in ipairs(markdown.steps(read(root .. "/" .. path), path)) do
+    if step.kind == "file" then prepare(folder, step) end
+  end
+end
+
+function prepare(folder, step)
   if step.kind == "project" then
-    assert(os.execute(("rm -rf %s/* && cp -R %s/. %s"):format(quoted(folder), quoted(root .. "/" .. step.path),
-      quoted(folder))))
+    start_project(folder, step.path)
   else
-    assert(os.execute(("mkdir -p %s"):format(quoted(folder .. "/" .. (step.path:match("^(.*)/") or "")))))
+    assert(os.execute("mkdir -p " .. quoted(folder .. "/" .. (step.path:match("^(.*)/") or ""))))
     write(folder .. "/" .. step.path, step.text)
   end
 end

@@ -2,7 +2,8 @@
 -- no file and runs nothing.
 --
 -- An HTML comment on the line before a fence is an instruction, so that readers see plain code:
---   <!-- project: examples/orders -->   (no fence) from here on, work in a fresh copy of that folder
+--   <!-- project: examples/orders -->     (no fence) from here on, work in a fresh copy of that folder, or of the files
+--                                         that another document shows: docs/guide/first-project.md
 --   <!-- file: aggregates/account.lua --> the block is that file
 --   <!-- test: jane opens an account -->  the block (lua or sh) is run and must succeed
 --   <!-- test: refuses it (exit 9) -->    … must end with this exit status
