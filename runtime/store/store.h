@@ -149,6 +149,12 @@ es_status es__store_check(es_store *store, es_store_finding finding, void *data,
 es_status es__store_info(es_buf *json, es_store *store, es_error *err); /* a JSON object */
 void es__store_close(es_store *store);                                  /* NULL is fine */
 
+/* For kinds: the typed refusals they share. */
+es_status es__version_conflict(const es_condition *condition, int64_t actual_version,
+                               es_error *err);
+es_status es__duplicate_event(const es_event *event, es_error *err);
+es_status es__time_conflict(const es_event *event, es_error *err);
+
 /* The cursor base: kinds embed it first so that es__store_next finds the kind. */
 struct es_store_cursor {
   es_store *store;

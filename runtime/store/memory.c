@@ -1,0 +1,528 @@
+/* memory: the store contract on the heap, for tests and for trying things out. Nothing survives closing. Knows no SQL, no
+ * files. Everything kept is sorted, so that lookups are binary searches and undoing is popping. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "store/filter.h"
+#include "json/writer.h"
+
+typedef struct memory_stream {
+  es_stream_name name; /* texts follow the struct */
+  int64_t *positions;  /* positions[version - 1] */
+  size_t count;
+  size_t capacity;
+} memory_stream;
+
+typedef struct memory_event {
+  es_event event; /* texts follow the struct */
+  memory_stream *stream;
+} memory_event;
+
+typedef struct memory_id {
+  uint8_t event_id[ES_ID_SIZE];
+} memory_id;
+
+typedef struct memory_reply {
+  es_reply_record record;
+  uint64_t serial; /* order of arrival, so that a rollback knows the youngest */
+} memory_reply;
+
+typedef struct memory_mark {
+  size_t event_count;
+  uint64_t reply_serial;
+} memory_mark;
+
+typedef struct memory_store {
+  es_store base;
+  memory_event **events; /* by position - 1 */
+  size_t event_count, event_capacity;
+  memory_stream **streams; /* by tenant (none first), type, id */
+  size_t stream_count, stream_capacity;
+  memory_id *ids; /* by bytes */
+  size_t id_count, id_capacity;
+  memory_reply *replies; /* by key */
+  size_t reply_count, reply_capacity;
+  uint64_t reply_serial;
+  bool in_group;
+  memory_mark group_start;
+} memory_store;
+
+typedef struct memory_cursor {
+  es_store_cursor base;
+  es_filter_terms terms;
+  bool one_stream; /* the filter names a stream: walk its versions instead of all positions */
+  int64_t at;      /* position (of one stream: version) of the event looked at last */
+  int64_t given;
+} memory_cursor;
+
+/* ---- Sorted arrays ---- */
+
+static bool grow(void *array, size_t *capacity, size_t count, size_t item_size) {
+  void **items = array;
+  if (count < *capacity) return true;
+  size_t wanted = *capacity == 0 ? 16 : *capacity * 2;
+  void *moved = realloc(*items, wanted * item_size);
+  if (moved == NULL) return false;
+  *items = moved;
+  *capacity = wanted;
+  return true;
+}
+
+static int compare_text(es_text a, es_text b) { /* none first */
+  if (a.data == NULL || b.data == NULL) return (a.data != NULL) - (b.data != NULL);
+  size_t shorter = a.length < b.length ? a.length : b.length;
+  int order = memcmp(a.data, b.data, shorter);
+  return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
+}
+
+static int compare_stream(const void *key, const void *item) {
+  const es_stream_name *a = key, *b = &(*(memory_stream *const *)item)->name;
+  int order = compare_text(a->tenant_id, b->tenant_id);
+  if (order == 0) order = compare_text(a->aggregate_type, b->aggregate_type);
+  return order != 0 ? order : compare_text(a->aggregate_id, b->aggregate_id);
+}
+
+static int compare_id(const void *key, const void *item) {
+  return memcmp(key, ((const memory_id *)item)->event_id, ES_ID_SIZE);
+}
+
+static int compare_reply(const void *key, const void *item) {
+  return memcmp(key, ((const memory_reply *)item)->record.key, ES_STORE_KEY_SIZE);
+}
+
+/* Index of the first item not below `key`; *found tells whether it equals. */
+static size_t lower_bound(bool *found, const void *key, const void *items, size_t count,
+                          size_t item_size, int (*compare)(const void *, const void *)) {
+  size_t low = 0, high = count;
+  *found = false;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    int order = compare(key, (const char *)items + middle * item_size);
+    if (order == 0) *found = true;
+    if (order > 0) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+static size_t find_stream(bool *found, const memory_store *store, const es_stream_name *name) {
+  return lower_bound(found, name, store->streams, store->stream_count, sizeof(memory_stream *),
+                     compare_stream);
+}
+
+/* ---- Undo ---- */
+
+static memory_mark mark_of(const memory_store *store) {
+  return (memory_mark){store->event_count, store->reply_serial};
+}
+
+static void remove_stream(memory_store *store, memory_stream *stream) {
+  bool found;
+  size_t index = find_stream(&found, store, &stream->name);
+  memmove(store->streams + index, store->streams + index + 1,
+          (store->stream_count - index - 1) * sizeof(memory_stream *));
+  store->stream_count--;
+  free(stream->positions);
+  free(stream);
+}
+
+static void pop_event(memory_store *store) {
+  memory_event *last = store->events[--store->event_count];
+  bool found;
+  size_t index = lower_bound(&found, last->event.event_id, store->ids, store->id_count,
+                             sizeof(memory_id), compare_id);
+
+  memmove(store->ids + index, store->ids + index + 1,
+          (store->id_count - index - 1) * sizeof(memory_id));
+  store->id_count--;
+  if (--last->stream->count == 0) remove_stream(store, last->stream);
+  free(last);
+}
+
+static void undo_to(memory_store *store, memory_mark mark) {
+  size_t kept = 0;
+
+  while (store->event_count > mark.event_count)
+    pop_event(store);
+  for (size_t i = 0; i < store->reply_count; i++) {
+    if (store->replies[i].serial > mark.reply_serial) {
+      es__reply_record_free(&store->replies[i].record);
+    } else {
+      store->replies[kept++] = store->replies[i];
+    }
+  }
+  store->reply_count = kept;
+  store->reply_serial = mark.reply_serial;
+}
+
+/* ---- Append ---- */
+
+static es_text place_text(char **at, es_text text) {
+  if (text.data == NULL) return text;
+  memcpy(*at, text.data, text.length);
+  es_text placed = {*at, text.length};
+  *at += text.length;
+  return placed;
+}
+
+static memory_stream *add_stream(memory_store *store, size_t index, const es_stream_name *name) {
+  size_t length = name->tenant_id.length + name->aggregate_type.length + name->aggregate_id.length;
+  if (!grow(&store->streams, &store->stream_capacity, store->stream_count, sizeof(memory_stream *)))
+    return NULL;
+  memory_stream *stream = calloc(1, sizeof *stream + length);
+  if (stream == NULL) return NULL;
+  char *at = (char *)(stream + 1);
+  stream->name.tenant_id = place_text(&at, name->tenant_id);
+  stream->name.aggregate_type = place_text(&at, name->aggregate_type);
+  stream->name.aggregate_id = place_text(&at, name->aggregate_id);
+  memmove(store->streams + index + 1, store->streams + index,
+          (store->stream_count - index) * sizeof(memory_stream *));
+  store->streams[index] = stream;
+  store->stream_count++;
+  return stream;
+}
+
+static memory_event *copy_event(const es_event *event) {
+  size_t length = event->tenant_id.length + event->aggregate_type.length +
+                  event->aggregate_id.length + event->event_type.length + event->actor_id.length +
+                  event->data.length + event->metadata.length;
+  memory_event *copy = malloc(sizeof *copy + length);
+  if (copy == NULL) return NULL;
+  char *at = (char *)(copy + 1);
+  copy->event = *event;
+  copy->event.tenant_id = place_text(&at, event->tenant_id);
+  copy->event.aggregate_type = place_text(&at, event->aggregate_type);
+  copy->event.aggregate_id = place_text(&at, event->aggregate_id);
+  copy->event.event_type = place_text(&at, event->event_type);
+  copy->event.actor_id = place_text(&at, event->actor_id);
+  copy->event.data = place_text(&at, event->data);
+  copy->event.metadata = place_text(&at, event->metadata);
+  return copy;
+}
+
+static es_status stamp(es_event *event, const memory_store *store, const es_commit *commit,
+                       const memory_stream *stream, es_error *err) {
+  const es_event *last =
+      store->event_count == 0 ? NULL : &store->events[store->event_count - 1]->event;
+
+  event->position = (int64_t)store->event_count + 1;
+  event->version = (int64_t)stream->count + 1;
+  memset(event->previous_hash, 0, ES_HASH_SIZE);
+  if (last != NULL) memcpy(event->previous_hash, last->hash, ES_HASH_SIZE);
+  if (!event->has_causation) memset(event->causation_id, 0, ES_ID_SIZE);
+  if (!commit->keep_recorded_at) {
+    event->recorded_at =
+        last != NULL && last->recorded_at > commit->now ? last->recorded_at : commit->now;
+  } else if (last != NULL && event->recorded_at < last->recorded_at) {
+    return es__time_conflict(event, err);
+  }
+  return es__chain_hash(store->base.chain, event->hash, event, err);
+}
+
+static es_status append_event(memory_store *store, const es_commit *commit, es_event *event,
+                              es_error *err) {
+  const es_stream_name name = {event->tenant_id, event->aggregate_type, event->aggregate_id};
+  bool id_found, stream_found;
+  memory_stream *stream;
+  memory_event *copy;
+  es_status status;
+
+  size_t id_index = lower_bound(&id_found, event->event_id, store->ids, store->id_count,
+                                sizeof(memory_id), compare_id);
+  if (id_found) return es__duplicate_event(event, err);
+  if (!grow(&store->ids, &store->id_capacity, store->id_count, sizeof(memory_id)) ||
+      !grow(&store->events, &store->event_capacity, store->event_count, sizeof(memory_event *)))
+    return es__no_memory(err);
+  size_t stream_index = find_stream(&stream_found, store, &name);
+  stream = stream_found ? store->streams[stream_index] : add_stream(store, stream_index, &name);
+  if (stream == NULL) return es__no_memory(err);
+  status = stamp(event, store, commit, stream, err);
+  copy = status == ES_OK ? copy_event(event) : NULL;
+  if (copy == NULL ||
+      !grow(&stream->positions, &stream->capacity, stream->count, sizeof(int64_t))) {
+    free(copy);
+    if (stream->count == 0) remove_stream(store, stream);
+    return status == ES_OK ? es__no_memory(err) : status;
+  }
+  copy->stream = stream;
+  stream->positions[stream->count++] = event->position;
+  memmove(store->ids + id_index + 1, store->ids + id_index,
+          (store->id_count - id_index) * sizeof(memory_id));
+  memcpy(store->ids[id_index].event_id, event->event_id, ES_ID_SIZE);
+  store->id_count++;
+  store->events[store->event_count++] = copy;
+  return ES_OK;
+}
+
+static es_status copy_record(es_reply_record *out, const es_reply_record *record, es_error *err) {
+  *out = *record;
+  out->body.data = es__text_copy(record->body);
+  return out->body.data == NULL ? es__no_memory(err) : ES_OK;
+}
+
+static es_status append_reply(memory_store *store, const es_commit *commit, es_error *err) {
+  bool found;
+  memory_reply reply = {.serial = store->reply_serial + 1};
+
+  if (!grow(&store->replies, &store->reply_capacity, store->reply_count, sizeof(memory_reply)))
+    return es__no_memory(err);
+  es_status status = copy_record(&reply.record, commit->reply, err);
+  if (status != ES_OK) return status;
+  reply.record.first_position = reply.record.event_count > 0 ? commit->events[0].position : 0;
+  size_t index = lower_bound(&found, reply.record.key, store->replies, store->reply_count,
+                             sizeof(memory_reply), compare_reply);
+  memmove(store->replies + index + 1, store->replies + index,
+          (store->reply_count - index) * sizeof(memory_reply));
+  store->replies[index] = reply;
+  store->reply_count++;
+  store->reply_serial++;
+  return ES_OK;
+}
+
+static es_status memory_find_reply(bool *found, es_reply_record *out, es_store *base,
+                                   const uint8_t key[ES_STORE_KEY_SIZE], es_error *err) {
+  memory_store *store = (memory_store *)base;
+  size_t index = lower_bound(found, key, store->replies, store->reply_count, sizeof(memory_reply),
+                             compare_reply);
+  return *found ? copy_record(out, &store->replies[index].record, err) : ES_OK;
+}
+
+static es_status memory_stream_version(int64_t *out, es_store *base, const es_stream_name *stream,
+                                       es_error *err) {
+  const memory_store *store = (const memory_store *)base;
+  bool found;
+  size_t index = find_stream(&found, store, stream);
+
+  (void)err;
+  *out = found ? (int64_t)store->streams[index]->count : 0;
+  return ES_OK;
+}
+
+static es_status memory_append(es_store *base, es_commit *commit, es_error *err) {
+  memory_store *store = (memory_store *)base;
+  memory_mark mark = mark_of(store);
+  es_status status = ES_OK;
+
+  if (commit->reply != NULL) {
+    status =
+        memory_find_reply(&commit->duplicate, &commit->existing, base, commit->reply->key, err);
+    if (status != ES_OK || commit->duplicate) return status;
+  }
+  for (size_t i = 0; i < commit->condition_count; i++) {
+    const es_condition *condition = &commit->conditions[i];
+    int64_t actual;
+    memory_stream_version(&actual, base, &condition->stream, err);
+    if (actual != condition->expected_version) return es__version_conflict(condition, actual, err);
+  }
+  for (size_t i = 0; status == ES_OK && i < commit->event_count; i++)
+    status = append_event(store, commit, &commit->events[i], err);
+  if (status == ES_OK && commit->reply != NULL) status = append_reply(store, commit, err);
+  if (status != ES_OK) undo_to(store, mark);
+  return status;
+}
+
+static es_status memory_begin(es_store *base, es_error *err) {
+  memory_store *store = (memory_store *)base;
+  if (store->in_group)
+    return es__fail(err, ES_ERR_USAGE, "transaction_open", "a transaction is open already");
+  store->in_group = true;
+  store->group_start = mark_of(store);
+  return ES_OK;
+}
+
+static es_status memory_commit(es_store *base, es_error *err) {
+  memory_store *store = (memory_store *)base;
+  if (!store->in_group)
+    return es__fail(err, ES_ERR_USAGE, "no_transaction", "no transaction is open");
+  store->in_group = false;
+  return ES_OK;
+}
+
+static void memory_rollback(es_store *base) {
+  memory_store *store = (memory_store *)base;
+  if (!store->in_group) return;
+  store->in_group = false;
+  undo_to(store, store->group_start);
+}
+
+/* ---- Read ---- */
+
+static es_status memory_read(es_store_cursor **out, es_store *base, const es_filter *filter,
+                             es_error *err) {
+  memory_store *store = (memory_store *)base;
+  memory_cursor *cursor = calloc(1, sizeof *cursor);
+
+  if (cursor == NULL) return es__no_memory(err);
+  cursor->base.store = base;
+  es_status status = es__filter_init(&cursor->terms, filter, err);
+  if (status != ES_OK) {
+    es__filter_free(&cursor->terms);
+    free(cursor);
+    return status;
+  }
+  const es_filter_terms *terms = &cursor->terms;
+  cursor->one_stream = terms->tenant_id.set && terms->aggregate_type.set && terms->aggregate_id.set;
+  cursor->at = cursor->one_stream ? 0 : terms->after_position;
+  if (terms->reverse && cursor->at == 0) cursor->at = (int64_t)store->event_count + 1;
+  *out = &cursor->base;
+  return ES_OK;
+}
+
+/* The position that follows in the cursor's direction, or 0. Streams are looked up anew each time: a rollback frees them. */
+static int64_t advance(memory_cursor *cursor, const memory_store *store) {
+  int64_t count = (int64_t)store->event_count;
+  const int64_t *positions = NULL;
+
+  if (cursor->one_stream) {
+    const es_stream_name name = {cursor->terms.tenant_id.text, cursor->terms.aggregate_type.text,
+                                 cursor->terms.aggregate_id.text};
+    bool found;
+    size_t index = find_stream(&found, store, &name);
+    if (!found) return 0;
+    positions = store->streams[index]->positions;
+    count = (int64_t)store->streams[index]->count;
+  }
+  if (cursor->terms.reverse && cursor->at > count + 1) cursor->at = count + 1;
+  int64_t next = cursor->at + (cursor->terms.reverse ? -1 : 1);
+  if (next < 1 || next > count) return 0;
+  cursor->at = next;
+  return positions == NULL ? next : positions[next - 1];
+}
+
+static bool beyond(const es_filter_terms *terms, int64_t position) {
+  if (terms->after_position == 0) return false;
+  return terms->reverse ? position >= terms->after_position : position <= terms->after_position;
+}
+
+static es_status memory_next(const es_event **event, es_store_cursor *base, es_error *err) {
+  memory_cursor *cursor = (memory_cursor *)base;
+  memory_store *store = (memory_store *)base->store;
+  int64_t position;
+
+  (void)err;
+  if (cursor->given >= cursor->terms.limit) return ES_OK;
+  while ((position = advance(cursor, store)) != 0) {
+    const es_event *candidate = &store->events[position - 1]->event;
+    if (beyond(&cursor->terms, position) || !es__filter_matches(&cursor->terms, candidate))
+      continue;
+    cursor->given++;
+    *event = candidate;
+    break;
+  }
+  return ES_OK;
+}
+
+static void memory_cursor_close(es_store_cursor *base) {
+  memory_cursor *cursor = (memory_cursor *)base;
+  es__filter_free(&cursor->terms);
+  free(cursor);
+}
+
+static es_status memory_head(es_store_head *out, es_store *base, es_error *err) {
+  const memory_store *store = (const memory_store *)base;
+
+  (void)err;
+  if (store->event_count == 0) return ES_OK;
+  const es_event *last = &store->events[store->event_count - 1]->event;
+  out->position = last->position;
+  out->recorded_at = last->recorded_at;
+  memcpy(out->hash, last->hash, ES_HASH_SIZE);
+  return ES_OK;
+}
+
+static es_status memory_streams(es_store *base, const char *aggregate_type,
+                                es_status (*each)(void *data, const es_stream_name *,
+                                                  int64_t version, es_error *err),
+                                void *data, es_error *err) {
+  const memory_store *store = (const memory_store *)base;
+  es_text type = es__text(aggregate_type);
+
+  for (size_t i = 0; i < store->stream_count; i++) {
+    const memory_stream *stream = store->streams[i];
+    if (type.data != NULL && !es__text_equal(type, stream->name.aggregate_type)) continue;
+    es_status status = each(data, &stream->name, (int64_t)stream->count, err);
+    if (status != ES_OK) return status;
+  }
+  return ES_OK;
+}
+
+/* ---- The rest ---- */
+
+/* Nothing here is derived from anything on a disk: there is nothing to be damaged. */
+static es_status memory_check(es_store *base, es_store_finding finding, void *data, es_error *err) {
+  (void)base, (void)finding, (void)data, (void)err;
+  return ES_OK;
+}
+
+static es_status memory_info(es_buf *json, es_store *base, es_error *err) {
+  const memory_store *store = (const memory_store *)base;
+  char id[ES_ID_TEXT_SIZE];
+
+  es_id_text(id, base->store_id);
+  es__buf_byte(json, '{');
+  es__json_write_key(json, "kind");
+  es__json_write_text(json, es__text(base->kind->name));
+  es__json_write_key(json, "store_id");
+  es__json_write_text(json, es__text(id));
+  es__json_write_key(json, "events");
+  es__json_write_integer(json, (int64_t)store->event_count);
+  es__buf_byte(json, '}');
+  return json->failed ? es__no_memory(err) : ES_OK;
+}
+
+static void memory_close(es_store *base) {
+  memory_store *store = (memory_store *)base;
+
+  for (size_t i = 0; i < store->event_count; i++)
+    free(store->events[i]);
+  for (size_t i = 0; i < store->stream_count; i++) {
+    free(store->streams[i]->positions);
+    free(store->streams[i]);
+  }
+  for (size_t i = 0; i < store->reply_count; i++)
+    es__reply_record_free(&store->replies[i].record);
+  free(store->events);
+  free(store->streams);
+  free(store->ids);
+  free(store->replies);
+  es__chain_free(base->chain);
+  free(store);
+}
+
+static const es_store_kind memory_kind = {
+    .name = "memory",
+    .append = memory_append,
+    .begin = memory_begin,
+    .commit = memory_commit,
+    .rollback = memory_rollback,
+    .read = memory_read,
+    .next = memory_next,
+    .cursor_close = memory_cursor_close,
+    .stream_version = memory_stream_version,
+    .head = memory_head,
+    .find_reply = memory_find_reply,
+    .streams = memory_streams,
+    .check = memory_check,
+    .info = memory_info,
+    .close = memory_close,
+};
+
+es_status es__store_open_memory(es_store **out, es_id_source *ids, es_error *err) {
+  memory_store *store = calloc(1, sizeof *store);
+
+  *out = NULL;
+  if (store == NULL) return es__no_memory(err);
+  store->base.kind = &memory_kind;
+  es_status status = es__chain_new(&store->base.chain, err);
+  if (status != ES_OK) {
+    free(store);
+    return status;
+  }
+  es__id_new(ids, store->base.store_id);
+  *out = &store->base;
+  return ES_OK;
+}

@@ -1,0 +1,200 @@
+/* sqlite: what the files of the SQLite store share. Private to runtime/store/sqlite*.c; no Lua, no JSON but info's.
+ *
+ *   sqlite.c         opening, pragmas, closing, the failures' texts     sqlite_schema.c  tables, migrations
+ *   sqlite_names.c   interned names and streams, both ways, cached      sqlite_append.c  turns, transactions, appending
+ *   sqlite_read.c    cursors                                            sqlite_select.c  the SQL of a filter
+ *   sqlite_reply.c   replies to idempotency keys                        sqlite_streams.c listing streams
+ *   sqlite_check.c   looking for damage
+ */
+#ifndef ES_STORE_SQLITE_H
+#define ES_STORE_SQLITE_H
+
+#include <sqlite3.h>
+
+#include "store/filter.h"
+#include "store/writers_queue.h"
+
+enum {
+  ES__SQLITE_APPLICATION_ID = 0x6573726e, /* "esrn" */
+  ES__SQLITE_NONE = 0, /* names.name_id of "no tenant" and "no actor": no name has it */
+  ES__SQLITE_CACHE_SLOTS = 512,
+  ES__SQLITE_READ_SHAPES = 8
+};
+
+/* names.kind */
+typedef enum es_name_kind {
+  ES_NAME_TENANT = 1,
+  ES_NAME_AGGREGATE_TYPE = 2,
+  ES_NAME_EVENT_TYPE = 3,
+  ES_NAME_ACTOR = 4
+} es_name_kind;
+
+/* X(constant, SQL): every statement used more than once, prepared when first used. */
+#define ES_SQLITE_STATEMENTS(X)                                                                    \
+  X(BEGIN, "BEGIN IMMEDIATE")                                                                      \
+  X(COMMIT, "COMMIT")                                                                              \
+  X(SAVEPOINT, "SAVEPOINT one_append")                                                             \
+  X(RELEASE, "RELEASE one_append")                                                                 \
+  X(ROLLBACK_TO, "ROLLBACK TO one_append")                                                         \
+  X(HEAD, "SELECT position, recorded_at, hash FROM events ORDER BY position DESC LIMIT 1")         \
+  X(TIME_AT, "SELECT recorded_at FROM events WHERE position = ?1")                                 \
+  X(NAME_FIND, "SELECT name_id FROM names WHERE kind = ?1 AND name = ?2")                          \
+  X(NAME_ADD, "INSERT INTO names (name_id, kind, name)"                                            \
+              " VALUES ((SELECT coalesce(max(name_id), 0) + 1 FROM names), ?1, ?2)")               \
+  X(NAME_GET, "SELECT kind, name FROM names WHERE name_id = ?1")                                   \
+  X(STREAM_FIND, "SELECT stream_id, (SELECT coalesce(max(version), 0) FROM events e"               \
+                 " WHERE e.stream_id = s.stream_id) FROM streams s"                                \
+                 " WHERE tenant = ?1 AND type = ?2 AND aggregate_id = ?3")                         \
+  X(STREAM_ADD, "INSERT INTO streams (stream_id, tenant, type, aggregate_id)"                      \
+                " VALUES ((SELECT coalesce(max(stream_id), 0) + 1 FROM streams), ?1, ?2, ?3)")     \
+  X(STREAM_GET, "SELECT tenant, type, aggregate_id FROM streams WHERE stream_id = ?1")             \
+  X(EVENT_ADD,                                                                                     \
+    "INSERT INTO events (position, event_id, stream_id, version, tenant, aggregate_type,"          \
+    " event_type, schema_version, actor, correlation_id, causation_id, occurred_at, recorded_at,"  \
+    " previous_hash, hash, data, metadata)"                                                        \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")        \
+  X(EVENT_FIND, "SELECT position FROM events WHERE event_id = ?1")                                 \
+  X(REPLY_FIND,                                                                                    \
+    "SELECT reply_id, key, params_hash, first_position, event_count, created_at, body,"            \
+    " checksum FROM replies WHERE key = ?1")                                                       \
+  X(REPLY_LAST, "SELECT coalesce(max(reply_id), 0) FROM replies")                                  \
+  X(REPLY_ADD, "INSERT INTO replies (reply_id, key, params_hash, first_position, event_count,"     \
+               " created_at, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+
+typedef enum es_statement {
+#define ES_STATEMENT_ENUM(constant, sql) ES_SQL_##constant,
+  ES_SQLITE_STATEMENTS(ES_STATEMENT_ENUM)
+#undef ES_STATEMENT_ENUM
+      ES_STATEMENT_COUNT
+} es_statement;
+
+/* Names and streams never change once committed, so a slot holds until a rollback or a check clears all. */
+typedef struct es_name_slot {
+  int64_t name_id; /* 0: empty */
+  int kind;
+  size_t length;
+  char name[ES_ID_MAX];
+} es_name_slot;
+
+typedef struct es_stream_slot {
+  int64_t stream_id; /* 0: empty */
+  int64_t tenant;
+  int64_t type;
+  size_t length;
+  char aggregate_id[ES_ID_MAX];
+} es_stream_slot;
+
+typedef struct es_sqlite_page es_sqlite_page;
+
+typedef struct es_sqlite {
+  es_store base;
+  sqlite3 *db;
+  char *path;
+  bool read_only;
+  int64_t lock_timeout_ms;
+  es_queue *queue;    /* NULL when read only */
+  bool in_group;      /* between begin and commit */
+  bool group_lost;    /* a failure made SQLite roll the whole group back */
+  es_store_head head; /* of the transaction at hand */
+  bool names_written; /* in this transaction: undoing it empties the caches */
+  sqlite3_stmt *statements[ES_STATEMENT_COUNT];
+  struct {
+    uint32_t shape; /* sqlite_read.c's; 0: empty */
+    sqlite3_stmt *statement;
+  } reads[ES__SQLITE_READ_SHAPES];
+  size_t next_read;
+  es_name_slot *names_by_id;   /* ES__SQLITE_CACHE_SLOTS, direct-mapped */
+  es_name_slot *names_by_text; /* the same */
+  es_stream_slot *streams;     /* the same */
+  es_sqlite_page *spare_page;  /* of a closed cursor, for the next */
+} es_sqlite;
+
+/* sqlite.c. The failure of a call that returned `rc`: path, what was being done, SQLite's words, and how to mend it. */
+es_status es__sqlite_fail(es_sqlite *store, int rc, const char *doing, es_error *err);
+/* Damage met while working: ES_ERR_INTEGRITY at a position (0: none). */
+es_status es__sqlite_damage(es_sqlite *store, int64_t position, const char *code, es_error *err,
+                            const char *format, ...) ES_PRINTF(5, 6);
+es_status es__sqlite_statement(sqlite3_stmt **out, es_sqlite *store, es_statement which,
+                               es_error *err);
+/* Steps a statement that gives no rows, and resets it. */
+es_status es__sqlite_run(es_sqlite *store, es_statement which, const char *doing, es_error *err);
+/* Runs SQL that gives at most one row with one value; *text (may be NULL) is that value, "" for no row. */
+int es__sqlite_ask(sqlite3 *db, const char *sql, char *text, size_t size);
+int64_t es__sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t fallback);
+bool es__sqlite_blob(uint8_t *out, sqlite3_stmt *statement, int column, size_t length);
+es_text es__sqlite_text(sqlite3_stmt *statement, int column);
+
+/* sqlite_schema.c */
+es_status es__sqlite_migrate(es_sqlite *store, es_id_source *ids, es_error *err);
+int es__sqlite_schema_version(void);
+es_status es__sqlite_load_identity(es_sqlite *store, es_error *err);
+es_status es__sqlite_check_identity(es_sqlite *store, es_store_finding finding, void *data,
+                                    es_error *err);
+es_status es__sqlite_check_schema(es_sqlite *store, es_store_finding finding, void *data,
+                                  es_error *err);
+
+/* sqlite_names.c. A name that is not there has id -1; none has ES__SQLITE_NONE. */
+es_status es__sqlite_name_find(int64_t *out, es_sqlite *store, es_name_kind kind, es_text name,
+                               es_error *err);
+es_status es__sqlite_name_intern(int64_t *out, es_sqlite *store, es_name_kind kind, es_text name,
+                                 es_error *err);
+/* The text of a name id, valid until the next call; ES_ERR_INTEGRITY names `position` when there is none. */
+es_status es__sqlite_name_get(es_text *out, es_sqlite *store, es_name_kind kind, int64_t name_id,
+                              int64_t position, es_error *err);
+es_status es__sqlite_stream_get(const es_stream_slot **out, es_sqlite *store, int64_t stream_id,
+                                int64_t position, es_error *err);
+/* stream_id 0 and version 0 when there is none. */
+es_status es__sqlite_stream_find(int64_t *stream_id, int64_t *version, es_sqlite *store,
+                                 const es_stream_name *name, es_error *err);
+void es__sqlite_forget_names(es_sqlite *store);
+
+/* sqlite_streams.c */
+es_status es__sqlite_streams(es_store *base, const char *aggregate_type,
+                             es_status (*each)(void *data, const es_stream_name *, int64_t version,
+                                               es_error *err),
+                             void *data, es_error *err);
+
+/* sqlite_append.c */
+es_status es__sqlite_append(es_store *base, es_commit *commit, es_error *err);
+es_status es__sqlite_begin(es_store *base, es_error *err);
+es_status es__sqlite_commit(es_store *base, es_error *err);
+void es__sqlite_rollback(es_store *base);
+es_status es__sqlite_head(es_store_head *out, es_store *base, es_error *err);
+es_status es__sqlite_stream_version(int64_t *out, es_store *base, const es_stream_name *stream,
+                                    es_error *err);
+
+/* sqlite_reply.c */
+es_status es__sqlite_find_reply(bool *found, es_reply_record *out, es_store *base,
+                                const uint8_t key[ES_STORE_KEY_SIZE], es_error *err);
+es_status es__sqlite_add_reply(es_sqlite *store, const es_commit *commit, es_error *err);
+es_status es__sqlite_check_replies(es_sqlite *store, es_store_finding finding, void *data,
+                                   es_error *err);
+
+/* sqlite_select.c: which index a filter is answered by, and the statement that reads one page of it. Names and the stream
+ * are resolved once; a selection of something that is not stored is `nothing`. */
+typedef struct es_selection {
+  es_filter_terms terms;
+  bool nothing;
+  int64_t tenant, actor, event_type, aggregate_type,
+      stream_id;           /* ids of the names in terms, where set */
+  int64_t lowest, highest; /* positions still to read, both inclusive */
+  int64_t last_version;    /* of one stream: read up to here */
+} es_selection;
+
+es_status es__sqlite_select(es_selection *out, es_sqlite *store, const es_filter *filter,
+                            es_error *err);
+/* The statement, bound, for at most `rows` events; reset by whoever stepped it. */
+es_status es__sqlite_select_page(sqlite3_stmt **out, es_sqlite *store,
+                                 const es_selection *selection, int64_t rows, es_error *err);
+
+/* sqlite_read.c */
+es_status es__sqlite_read(es_store_cursor **out, es_store *base, const es_filter *filter,
+                          es_error *err);
+es_status es__sqlite_next(const es_event **event, es_store_cursor *cursor, es_error *err);
+void es__sqlite_cursor_close(es_store_cursor *cursor);
+void es__sqlite_page_free(es_sqlite_page *page);
+
+/* sqlite_check.c */
+es_status es__sqlite_check(es_store *base, es_store_finding finding, void *data, es_error *err);
+
+#endif

@@ -1,0 +1,311 @@
+/* sqlite_append: turns, transactions and appending. Everything that writes events is here. */
+#include <string.h>
+
+#include "base/error.h"
+#include "store/sqlite.h"
+
+/* ---- Turns and transactions ---- */
+
+static es_status read_head(es_store_head *out, es_sqlite *store, es_error *err) {
+  sqlite3_stmt *statement;
+  es_status status = es__sqlite_statement(&statement, store, ES_SQL_HEAD, err);
+
+  if (status != ES_OK) return status;
+  *out = (es_store_head){0};
+  int rc = sqlite3_step(statement);
+  if (rc == SQLITE_ROW) {
+    out->position = sqlite3_column_int64(statement, 0);
+    out->recorded_at = sqlite3_column_int64(statement, 1);
+    if (!es__sqlite_blob(out->hash, statement, 2, ES_HASH_SIZE))
+      status = es__sqlite_damage(store, out->position, "hash", err, "the hash is malformed");
+  } else if (rc != SQLITE_DONE) {
+    status = es__sqlite_fail(store, rc, "reading the head", err);
+  }
+  sqlite3_reset(statement);
+  return status;
+}
+
+static void abandon(es_sqlite *store) {
+  if (!sqlite3_get_autocommit(store->db)) sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+  if (store->names_written) es__sqlite_forget_names(store);
+  store->names_written = false;
+}
+
+static es_status start(es_sqlite *store, es_error *err) {
+  es_status status;
+
+  if (store->read_only) {
+    es__fail(err, ES_ERR_STORE, "read_only", "%s: the store was opened read-only", store->path);
+    es__hint(err, "open it for writing");
+    return ES_ERR_STORE;
+  }
+  status = es__queue_take(store->queue, store->lock_timeout_ms, err);
+  if (status != ES_OK) return status;
+  /* IMMEDIATE: a transaction that reads first and then writes would be refused at once, without waiting. */
+  status = es__sqlite_run(store, ES_SQL_BEGIN, "starting a transaction", err);
+  if (status == ES_OK) status = read_head(&store->head, store, err);
+  if (status != ES_OK) {
+    abandon(store);
+    es__queue_release(store->queue);
+  }
+  return status;
+}
+
+static es_status finish(es_sqlite *store, es_error *err) {
+  es_status status = es__sqlite_run(store, ES_SQL_COMMIT, "committing", err);
+  if (status != ES_OK) abandon(store);
+  store->names_written = false;
+  es__queue_release(store->queue);
+  return status;
+}
+
+es_status es__sqlite_begin(es_store *base, es_error *err) {
+  es_sqlite *store = (es_sqlite *)base;
+
+  if (store->in_group)
+    return es__fail(err, ES_ERR_USAGE, "transaction_open", "a transaction is open already");
+  es_status status = start(store, err);
+  store->in_group = status == ES_OK;
+  store->group_lost = false;
+  return status;
+}
+
+static es_status lost(es_sqlite *store, es_error *err) {
+  return es__fail(err, ES_ERR_STORE, "transaction_lost",
+                  "%s: the whole transaction was rolled back by an earlier failure", store->path);
+}
+
+es_status es__sqlite_commit(es_store *base, es_error *err) {
+  es_sqlite *store = (es_sqlite *)base;
+
+  if (!store->in_group)
+    return es__fail(err, ES_ERR_USAGE, "no_transaction", "no transaction is open");
+  if (store->group_lost) {
+    es__sqlite_rollback(base);
+    return lost(store, err);
+  }
+  store->in_group = false;
+  return finish(store, err);
+}
+
+void es__sqlite_rollback(es_store *base) {
+  es_sqlite *store = (es_sqlite *)base;
+
+  if (!store->in_group) return;
+  store->in_group = false;
+  abandon(store);
+  es__queue_release(store->queue);
+}
+
+/* ---- One event ---- */
+
+/* What is looked up once for a run of events in one stream. */
+typedef struct stream_at {
+  es_stream_name name;
+  int64_t stream_id;
+  int64_t version;
+  int64_t tenant;
+  int64_t type;
+} stream_at;
+
+static bool same_stream(const stream_at *at, const es_event *event) {
+  return at->stream_id != 0 && es__text_equal(at->name.aggregate_id, event->aggregate_id) &&
+         es__text_equal(at->name.aggregate_type, event->aggregate_type) &&
+         es__text_equal(at->name.tenant_id, event->tenant_id);
+}
+
+static es_status add_stream(stream_at *at, es_sqlite *store, es_error *err) {
+  sqlite3_stmt *statement;
+  es_status status = es__sqlite_statement(&statement, store, ES_SQL_STREAM_ADD, err);
+
+  if (status != ES_OK) return status;
+  store->names_written = true;
+  sqlite3_bind_int64(statement, 1, at->tenant);
+  sqlite3_bind_int64(statement, 2, at->type);
+  sqlite3_bind_text64(statement, 3, at->name.aggregate_id.data, at->name.aggregate_id.length,
+                      SQLITE_STATIC, SQLITE_UTF8);
+  int rc = sqlite3_step(statement);
+  if (rc == SQLITE_DONE) {
+    at->stream_id = sqlite3_last_insert_rowid(store->db);
+  } else {
+    status = es__sqlite_fail(store, rc, "storing a stream", err);
+  }
+  sqlite3_reset(statement);
+  return status;
+}
+
+static es_status enter_stream(stream_at *at, es_sqlite *store, const es_event *event,
+                              es_error *err) {
+  es_status status;
+
+  if (same_stream(at, event)) return ES_OK;
+  *at = (stream_at){{event->tenant_id, event->aggregate_type, event->aggregate_id}, 0, 0, 0, 0};
+  status = es__sqlite_name_intern(&at->tenant, store, ES_NAME_TENANT, event->tenant_id, err);
+  if (status == ES_OK)
+    status = es__sqlite_name_intern(&at->type, store, ES_NAME_AGGREGATE_TYPE, event->aggregate_type,
+                                    err);
+  if (status == ES_OK)
+    status = es__sqlite_stream_find(&at->stream_id, &at->version, store, &at->name, err);
+  if (status == ES_OK && at->stream_id == 0) status = add_stream(at, store, err);
+  return status;
+}
+
+static es_status stamp(es_event *event, es_sqlite *store, const es_commit *commit,
+                       const stream_at *at, es_error *err) {
+  event->position = store->head.position + 1;
+  event->version = at->version + 1;
+  memcpy(event->previous_hash, store->head.hash, ES_HASH_SIZE);
+  if (!event->has_causation) memset(event->causation_id, 0, ES_ID_SIZE);
+  bool first = store->head.position == 0;
+  if (!commit->keep_recorded_at) {
+    event->recorded_at =
+        !first && store->head.recorded_at > commit->now ? store->head.recorded_at : commit->now;
+  } else if (!first && event->recorded_at < store->head.recorded_at) {
+    return es__time_conflict(event, err);
+  }
+  return es__chain_hash(store->base.chain, event->hash, event, err);
+}
+
+static bool event_id_exists(es_sqlite *store, const es_event *event) {
+  sqlite3_stmt *statement;
+  if (es__sqlite_statement(&statement, store, ES_SQL_EVENT_FIND, NULL) != ES_OK) return false;
+  sqlite3_bind_blob(statement, 1, event->event_id, ES_ID_SIZE, SQLITE_STATIC);
+  bool found = sqlite3_step(statement) == SQLITE_ROW;
+  sqlite3_reset(statement);
+  return found;
+}
+
+static void bind_event(sqlite3_stmt *statement, const es_event *event, const stream_at *at,
+                       int64_t event_type, int64_t actor) {
+  sqlite3_bind_int64(statement, 1, event->position);
+  sqlite3_bind_blob(statement, 2, event->event_id, ES_ID_SIZE, SQLITE_STATIC);
+  sqlite3_bind_int64(statement, 3, at->stream_id);
+  sqlite3_bind_int64(statement, 4, event->version);
+  sqlite3_bind_int64(statement, 5, at->tenant);
+  sqlite3_bind_int64(statement, 6, at->type);
+  sqlite3_bind_int64(statement, 7, event_type);
+  sqlite3_bind_int64(statement, 8, event->schema_version);
+  sqlite3_bind_int64(statement, 9, actor);
+  sqlite3_bind_blob(statement, 10, event->correlation_id, ES_ID_SIZE, SQLITE_STATIC);
+  if (event->has_causation) {
+    sqlite3_bind_blob(statement, 11, event->causation_id, ES_ID_SIZE, SQLITE_STATIC);
+  } else {
+    sqlite3_bind_null(statement, 11);
+  }
+  sqlite3_bind_int64(statement, 12, event->occurred_at);
+  sqlite3_bind_int64(statement, 13, event->recorded_at);
+  sqlite3_bind_blob(statement, 14, event->previous_hash, ES_HASH_SIZE, SQLITE_STATIC);
+  sqlite3_bind_blob(statement, 15, event->hash, ES_HASH_SIZE, SQLITE_STATIC);
+  sqlite3_bind_text64(statement, 16, event->data.data, event->data.length, SQLITE_STATIC,
+                      SQLITE_UTF8);
+  sqlite3_bind_text64(statement, 17, event->metadata.data, event->metadata.length, SQLITE_STATIC,
+                      SQLITE_UTF8);
+}
+
+static es_status append_event(es_sqlite *store, const es_commit *commit, stream_at *at,
+                              es_event *event, es_error *err) {
+  int64_t event_type, actor;
+  sqlite3_stmt *statement;
+  es_status status = enter_stream(at, store, event, err);
+
+  if (status == ES_OK)
+    status = es__sqlite_name_intern(&event_type, store, ES_NAME_EVENT_TYPE, event->event_type, err);
+  if (status == ES_OK)
+    status = es__sqlite_name_intern(&actor, store, ES_NAME_ACTOR, event->actor_id, err);
+  if (status == ES_OK) status = stamp(event, store, commit, at, err);
+  if (status == ES_OK) status = es__sqlite_statement(&statement, store, ES_SQL_EVENT_ADD, err);
+  if (status != ES_OK) return status;
+  bind_event(statement, event, at, event_type, actor);
+  int rc = sqlite3_step(statement);
+  if (rc != SQLITE_DONE) status = es__sqlite_fail(store, rc, "storing an event", err);
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement); /* they point into the caller's event */
+  if ((rc & 0xFF) == SQLITE_CONSTRAINT && event_id_exists(store, event))
+    return es__duplicate_event(event, err);
+  if (status != ES_OK) return status;
+  at->version = event->version;
+  store->head.position = event->position;
+  store->head.recorded_at = event->recorded_at;
+  memcpy(store->head.hash, event->hash, ES_HASH_SIZE);
+  return ES_OK;
+}
+
+/* ---- One commit ---- */
+
+static es_status check_condition(es_sqlite *store, const es_condition *condition, es_error *err) {
+  int64_t stream_id, version;
+  es_status status = es__sqlite_stream_find(&stream_id, &version, store, &condition->stream, err);
+  if (status == ES_OK && version != condition->expected_version)
+    status = es__version_conflict(condition, version, err);
+  return status;
+}
+
+static es_status write_commit(es_sqlite *store, es_commit *commit, es_error *err) {
+  stream_at at = {0};
+  es_status status = ES_OK;
+
+  if (commit->reply != NULL) {
+    status = es__sqlite_find_reply(&commit->duplicate, &commit->existing, &store->base,
+                                   commit->reply->key, err);
+    if (commit->duplicate) return status;
+  }
+  for (size_t i = 0; status == ES_OK && i < commit->condition_count; i++)
+    status = check_condition(store, &commit->conditions[i], err);
+  for (size_t i = 0; status == ES_OK && i < commit->event_count; i++)
+    status = append_event(store, commit, &at, &commit->events[i], err);
+  if (status == ES_OK && commit->reply != NULL) status = es__sqlite_add_reply(store, commit, err);
+  return status;
+}
+
+static es_status append_in_group(es_sqlite *store, es_commit *commit, es_error *err) {
+  es_store_head head = store->head;
+  es_status status;
+
+  if (store->group_lost) return lost(store, err);
+  status = es__sqlite_run(store, ES_SQL_SAVEPOINT, "starting an append", err);
+  if (status != ES_OK) return status;
+  status = write_commit(store, commit, err);
+  if (status == ES_OK) return es__sqlite_run(store, ES_SQL_RELEASE, "ending an append", err);
+  store->head = head;
+  if (store->names_written) es__sqlite_forget_names(store);
+  if (sqlite3_get_autocommit(store->db)) {
+    store->group_lost = true; /* a full disk, say: SQLite gave up on all of it */
+  } else if (es__sqlite_run(store, ES_SQL_ROLLBACK_TO, "undoing an append", NULL) != ES_OK ||
+             es__sqlite_run(store, ES_SQL_RELEASE, "undoing an append", NULL) != ES_OK) {
+    abandon(store);
+    store->group_lost = true;
+  }
+  return status;
+}
+
+es_status es__sqlite_append(es_store *base, es_commit *commit, es_error *err) {
+  es_sqlite *store = (es_sqlite *)base;
+  es_status status;
+
+  if (store->in_group) return append_in_group(store, commit, err);
+  status = start(store, err);
+  if (status != ES_OK) return status;
+  status = write_commit(store, commit, err);
+  if (status == ES_OK && !commit->duplicate) {
+    status = finish(store, err);
+  } else {
+    abandon(store);
+    es__queue_release(store->queue);
+  }
+  return status;
+}
+
+es_status es__sqlite_head(es_store_head *out, es_store *base, es_error *err) {
+  es_sqlite *store = (es_sqlite *)base;
+  if (store->in_group && !store->group_lost) {
+    *out = store->head;
+    return ES_OK;
+  }
+  return read_head(out, store, err);
+}
+
+es_status es__sqlite_stream_version(int64_t *out, es_store *base, const es_stream_name *stream,
+                                    es_error *err) {
+  int64_t stream_id;
+  return es__sqlite_stream_find(&stream_id, out, (es_sqlite *)base, stream, err);
+}

@@ -1,0 +1,253 @@
+/* sqlite_schema: the tables, how older files become newer ones, and whether a file's schema is the one written here.
+ * docs/reference/store.md explains the layout. Knows no events. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "store/sqlite.h"
+
+/* Tables are append-only. Triggers refuse UPDATE and DELETE; INSERT OR REPLACE deletes without firing a delete trigger, so
+ * the insert guards refuse whatever would meet a row that is there: each id is the last + 1 and each unique key is new. */
+#define APPEND_ONLY(table)                                                                         \
+  "CREATE TRIGGER " table "_no_update BEFORE UPDATE ON " table                                     \
+  " BEGIN SELECT raise(ABORT, '" table " are append-only: no UPDATE'); END;"                       \
+  "CREATE TRIGGER " table "_no_delete BEFORE DELETE ON " table                                     \
+  " BEGIN SELECT raise(ABORT, '" table " are append-only: no DELETE'); END;"
+
+static const char schema_1[] =
+    "CREATE TABLE store ("
+    " one INTEGER PRIMARY KEY CHECK (one = 1),"
+    " store_id BLOB NOT NULL CHECK (length(store_id) = 16),"
+    " created_at INTEGER NOT NULL,"
+    " checksum BLOB NOT NULL CHECK (length(checksum) = 32)) STRICT;"
+
+    "CREATE TABLE names ("
+    " name_id INTEGER PRIMARY KEY,"
+    " kind INTEGER NOT NULL CHECK (kind BETWEEN 1 AND 4),"
+    " name TEXT NOT NULL CHECK (name <> '')) STRICT;"
+    "CREATE UNIQUE INDEX names_by_name ON names (kind, name);"
+
+    "CREATE TABLE streams ("
+    " stream_id INTEGER PRIMARY KEY,"
+    " tenant INTEGER NOT NULL,"
+    " type INTEGER NOT NULL,"
+    " aggregate_id TEXT NOT NULL CHECK (aggregate_id <> '')) STRICT;"
+    "CREATE UNIQUE INDEX streams_by_name ON streams (tenant, type, aggregate_id);"
+
+    "CREATE TABLE events ("
+    " position INTEGER PRIMARY KEY,"
+    " event_id BLOB NOT NULL CHECK (length(event_id) = 16),"
+    " stream_id INTEGER NOT NULL,"
+    " version INTEGER NOT NULL,"
+    " tenant INTEGER NOT NULL,"
+    " aggregate_type INTEGER NOT NULL,"
+    " event_type INTEGER NOT NULL,"
+    " schema_version INTEGER NOT NULL,"
+    " actor INTEGER NOT NULL,"
+    " correlation_id BLOB NOT NULL CHECK (length(correlation_id) = 16),"
+    " causation_id BLOB CHECK (length(causation_id) = 16),"
+    " occurred_at INTEGER NOT NULL,"
+    " recorded_at INTEGER NOT NULL,"
+    " previous_hash BLOB NOT NULL CHECK (length(previous_hash) = 32),"
+    " hash BLOB NOT NULL CHECK (length(hash) = 32),"
+    " data TEXT NOT NULL,"
+    " metadata TEXT NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX events_by_id ON events (event_id);"
+    "CREATE UNIQUE INDEX events_by_stream ON events (stream_id, version);"
+    "CREATE INDEX events_by_tenant ON events (tenant) WHERE tenant <> 0;"
+    "CREATE INDEX events_by_aggregate_type ON events (aggregate_type);"
+    "CREATE INDEX events_by_event_type ON events (event_type);"
+    "CREATE INDEX events_by_actor ON events (actor);"
+    "CREATE INDEX events_by_correlation ON events (correlation_id);"
+    "CREATE INDEX events_by_causation ON events (causation_id) WHERE causation_id IS NOT NULL;"
+
+    "CREATE TABLE replies ("
+    " reply_id INTEGER PRIMARY KEY,"
+    " key BLOB NOT NULL CHECK (length(key) = 32),"
+    " params_hash BLOB NOT NULL CHECK (length(params_hash) = 32),"
+    " first_position INTEGER NOT NULL,"
+    " event_count INTEGER NOT NULL,"
+    " created_at INTEGER NOT NULL,"
+    " body TEXT NOT NULL,"
+    " checksum BLOB NOT NULL CHECK (length(checksum) = 32)) STRICT;"
+    "CREATE UNIQUE INDEX replies_by_key ON replies (key);"
+
+    APPEND_ONLY("store") APPEND_ONLY("names") APPEND_ONLY("streams") APPEND_ONLY("events")
+        APPEND_ONLY("replies")
+
+            "CREATE TRIGGER store_guard BEFORE INSERT ON store WHEN EXISTS (SELECT 1 FROM store)"
+            " BEGIN SELECT raise(ABORT, 'store holds one row'); END;"
+            "CREATE TRIGGER names_guard BEFORE INSERT ON names"
+            " WHEN NEW.name_id IS NOT (SELECT coalesce(max(name_id), 0) + 1 FROM names)"
+            " OR EXISTS (SELECT 1 FROM names WHERE kind = NEW.kind AND name = NEW.name)"
+            " BEGIN SELECT raise(ABORT, 'names are append-only'); END;"
+            "CREATE TRIGGER streams_guard BEFORE INSERT ON streams"
+            " WHEN NEW.stream_id IS NOT (SELECT coalesce(max(stream_id), 0) + 1 FROM streams)"
+            " OR EXISTS (SELECT 1 FROM streams WHERE tenant = NEW.tenant AND type = NEW.type"
+            " AND aggregate_id = NEW.aggregate_id)"
+            " BEGIN SELECT raise(ABORT, 'streams are append-only'); END;"
+            "CREATE TRIGGER events_guard BEFORE INSERT ON events"
+            " WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events)"
+            " OR NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM events"
+            " WHERE stream_id = NEW.stream_id)"
+            " OR EXISTS (SELECT 1 FROM events WHERE event_id = NEW.event_id)"
+            " BEGIN SELECT raise(ABORT, 'events are append-only'); END;"
+            "CREATE TRIGGER replies_guard BEFORE INSERT ON replies"
+            " WHEN NEW.reply_id IS NOT (SELECT coalesce(max(reply_id), 0) + 1 FROM replies)"
+            " OR EXISTS (SELECT 1 FROM replies WHERE key = NEW.key)"
+            " BEGIN SELECT raise(ABORT, 'replies are append-only'); END;";
+
+/* migrations[v] makes version v + 1 out of version v; 0 is an empty file. */
+static const char *const migrations[] = {schema_1};
+
+int es__sqlite_schema_version(void) { return (int)(sizeof migrations / sizeof migrations[0]); }
+
+/* ---- The store's own row ---- */
+
+static es_status identity_checksum(uint8_t out[ES_HASH_SIZE], es_sqlite *store,
+                                   const uint8_t store_id[ES_ID_SIZE], int64_t created_at,
+                                   es_error *err) {
+  char text[64];
+  int length = snprintf(text, sizeof text, "%lld", (long long)created_at);
+  return es__sha256(store->base.chain, out, store_id, ES_ID_SIZE, text, (size_t)length, err);
+}
+
+static es_status write_identity(es_sqlite *store, es_id_source *ids, es_error *err) {
+  uint8_t store_id[ES_ID_SIZE], checksum[ES_HASH_SIZE];
+  int64_t created_at = ids->clock(ids->clock_data);
+  sqlite3_stmt *statement = NULL;
+  es_status status;
+
+  es__id_new(ids, store_id);
+  status = identity_checksum(checksum, store, store_id, created_at, err);
+  if (status != ES_OK) return status;
+  int rc = sqlite3_prepare_v2(
+      store->db, "INSERT INTO store (one, store_id, created_at, checksum) VALUES (1, ?1, ?2, ?3)",
+      -1, &statement, NULL);
+  if (rc == SQLITE_OK) {
+    sqlite3_bind_blob(statement, 1, store_id, ES_ID_SIZE, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, created_at);
+    sqlite3_bind_blob(statement, 3, checksum, ES_HASH_SIZE, SQLITE_STATIC);
+    rc = sqlite3_step(statement);
+  }
+  sqlite3_finalize(statement);
+  return rc == SQLITE_DONE ? ES_OK : es__sqlite_fail(store, rc, "creating the store", err);
+}
+
+/* Reads the row; *sound tells whether it is there, well-formed and agrees with its checksum. */
+static es_status read_identity(bool *sound, uint8_t store_id[ES_ID_SIZE], es_sqlite *store,
+                               es_error *err) {
+  uint8_t stored[ES_HASH_SIZE], computed[ES_HASH_SIZE];
+  sqlite3_stmt *statement = NULL;
+  es_status status = ES_OK;
+
+  *sound = false;
+  int rc = sqlite3_prepare_v2(store->db, "SELECT one, store_id, created_at, checksum FROM store",
+                              -1, &statement, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_step(statement);
+  if (rc == SQLITE_ROW && sqlite3_column_int64(statement, 0) == 1 &&
+      es__sqlite_blob(store_id, statement, 1, ES_ID_SIZE) &&
+      es__sqlite_blob(stored, statement, 3, ES_HASH_SIZE)) {
+    status = identity_checksum(computed, store, store_id, sqlite3_column_int64(statement, 2), err);
+    *sound = status == ES_OK && memcmp(stored, computed, ES_HASH_SIZE) == 0 &&
+             sqlite3_step(statement) == SQLITE_DONE;
+  }
+  sqlite3_finalize(statement);
+  if (status != ES_OK || rc == SQLITE_ROW || rc == SQLITE_DONE) return status;
+  return es__sqlite_fail(store, rc, "reading the store's identity", err);
+}
+
+es_status es__sqlite_load_identity(es_sqlite *store, es_error *err) {
+  bool sound; /* damage here must not keep anybody from reading: check tells it */
+  return read_identity(&sound, store->base.store_id, store, err);
+}
+
+es_status es__sqlite_check_identity(es_sqlite *store, es_store_finding finding, void *data,
+                                    es_error *err) {
+  uint8_t store_id[ES_ID_SIZE];
+  bool sound;
+  es_status status = read_identity(&sound, store_id, store, err);
+  if (status == ES_OK && !sound)
+    finding(data, "store", 0, "the store's own row does not agree with its checksum");
+  return status;
+}
+
+/* ---- Migration ---- */
+
+static int execute(sqlite3 *db, const char *sql) { return sqlite3_exec(db, sql, NULL, NULL, NULL); }
+
+static int migrate_from(sqlite3 *db, int64_t version) {
+  char pragma[64];
+  int rc = SQLITE_OK;
+
+  for (; rc == SQLITE_OK && version < es__sqlite_schema_version(); version++)
+    rc = execute(db, migrations[version]);
+  snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", es__sqlite_schema_version());
+  return rc == SQLITE_OK ? execute(db, pragma) : rc;
+}
+
+es_status es__sqlite_migrate(es_sqlite *store, es_id_source *ids, es_error *err) {
+  char pragma[64];
+  es_status status = ES_OK;
+  int rc = execute(store->db, "BEGIN IMMEDIATE");
+
+  if (rc != SQLITE_OK) return es__sqlite_fail(store, rc, "preparing the store", err);
+  int64_t version = es__sqlite_ask_integer(store->db, "PRAGMA user_version", 0);
+  if (version < es__sqlite_schema_version()) {
+    rc = migrate_from(store->db, version);
+    snprintf(pragma, sizeof pragma, "PRAGMA application_id = %d", ES__SQLITE_APPLICATION_ID);
+    if (rc == SQLITE_OK) rc = execute(store->db, pragma);
+    if (rc == SQLITE_OK && version == 0) status = write_identity(store, ids, err);
+  }
+  if (rc == SQLITE_OK && status == ES_OK) rc = execute(store->db, "COMMIT");
+  if (rc != SQLITE_OK) status = es__sqlite_fail(store, rc, "preparing the store", err);
+  if (!sqlite3_get_autocommit(store->db)) execute(store->db, "ROLLBACK");
+  return status;
+}
+
+/* ---- Is the schema the one above? ---- */
+
+static const char schema_rows[] =
+    "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema"
+    " WHERE name NOT LIKE 'sqlite_stat%' ORDER BY type, name";
+
+static bool same_row(sqlite3_stmt *a, sqlite3_stmt *b) {
+  for (int column = 0; column < 4; column++) {
+    if (!es__text_equal(es__sqlite_text(a, column), es__sqlite_text(b, column))) return false;
+  }
+  return true;
+}
+
+static void compare_rows(sqlite3_stmt *expected, sqlite3_stmt *actual, es_store_finding finding,
+                         void *data) {
+  for (;;) {
+    int wanted = sqlite3_step(expected), got = sqlite3_step(actual);
+    if (wanted != SQLITE_ROW && got != SQLITE_ROW) return;
+    if (wanted == got && same_row(expected, actual)) continue;
+    es_text name = es__sqlite_text(got == SQLITE_ROW ? actual : expected, 1);
+    char message[320];
+    snprintf(message, sizeof message, "the schema differs from what this version writes, at %.*s",
+             (int)(name.length < 200 ? name.length : 200), name.data == NULL ? "?" : name.data);
+    finding(data, "schema", 0, message);
+    return; /* after one difference the two lists are out of step */
+  }
+}
+
+es_status es__sqlite_check_schema(es_sqlite *store, es_store_finding finding, void *data,
+                                  es_error *err) {
+  sqlite3 *model = NULL;
+  sqlite3_stmt *expected = NULL, *actual = NULL;
+  int rc = sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY, NULL);
+
+  if (rc == SQLITE_OK) rc = migrate_from(model, 0);
+  if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(model, schema_rows, -1, &expected, NULL);
+  if (rc == SQLITE_OK) {
+    rc = sqlite3_prepare_v2(store->db, schema_rows, -1, &actual, NULL);
+    if (rc == SQLITE_OK) compare_rows(expected, actual, finding, data);
+  }
+  sqlite3_finalize(expected);
+  sqlite3_finalize(actual);
+  sqlite3_close(model);
+  return rc == SQLITE_OK ? ES_OK : es__sqlite_fail(store, rc, "comparing the schema", err);
+}
