@@ -62,8 +62,11 @@ local function check_name(fail, what, name)
   end
 end
 
-local function check_table(fail, what, value)
+--- The table; what a required module handed out comes as a read-only view of one.
+local function as_table(fail, what, value)
+  value = support.unwrap(value == nil and false or value)
   if type(value) ~= "table" then fail("%s must be a table, got %s", what, type(value)) end
+  return value
 end
 
 local function parse_type(fail, what, text)
@@ -77,7 +80,7 @@ local function parse_type(fail, what, text)
 end
 
 local function check_columns_of(fail, what, list, columns, types)
-  check_table(fail, what, list)
+  list = as_table(fail, what, list)
   local seen = {}
   for position, name in ipairs(list) do
     local column = columns[name]
@@ -97,7 +100,7 @@ end
 local function check_one_table(fail, name, spec)
   local what = "table " .. name
   check_name(fail, "a table's name", name)
-  check_table(fail, what, spec)
+  spec = as_table(fail, what, spec)
   local columns, folded = {}, {}
   for _, column in ipairs(sorted_keys(spec)) do
     if column ~= "key" and column ~= "index" then
@@ -109,32 +112,33 @@ local function check_one_table(fail, name, spec)
       columns[column] = { name = column, type = base, optional = optional }
     end
   end
-  if type(spec.key) ~= "table" then
-    fail("%s needs key = { \"column\", … }: the columns that make a row unique", what)
-  end
-  local in_key = check_columns_of(fail, what .. ".key", spec.key, columns, KEY_TYPES)
+  if spec.key == nil then fail("%s needs key = { \"column\", … }: the columns that make a row unique", what) end
+  local key = as_table(fail, what .. ".key", spec.key)
+  local in_key = check_columns_of(fail, what .. ".key", key, columns, KEY_TYPES)
   for column in pairs(in_key) do
     if columns[column].optional then fail("%s.key: %s cannot be optional", what, column) end
   end
-  local indexes = spec.index or {}
-  check_table(fail, what .. ".index", indexes)
+  local indexes = as_table(fail, what .. ".index", spec.index or {})
+  local plain_indexes = {}
   for position, index in ipairs(indexes) do
-    check_columns_of(fail, ("%s.index[%d]"):format(what, position), index, columns, INDEX_TYPES)
+    local where = ("%s.index[%d]"):format(what, position)
+    check_columns_of(fail, where, index, columns, INDEX_TYPES)
+    plain_indexes[position] = as_table(fail, where, index)
   end
   if #sorted_keys(indexes) ~= #indexes then fail("%s.index must be a list of lists of column names", what) end
 
   local ordered = {}
-  for position, column in ipairs(spec.key) do ordered[position] = columns[column] end
+  for position, column in ipairs(key) do ordered[position] = columns[column] end
   for _, column in ipairs(sorted_keys(columns)) do
     if not in_key[column] then ordered[#ordered + 1] = columns[column] end
   end
   if #ordered > COLUMNS_MAX then fail("%s has more than %d columns", what, COLUMNS_MAX) end
-  return sql.table_plan(name, ordered, #spec.key, indexes)
+  return sql.table_plan(name, ordered, #key, plain_indexes)
 end
 
 local function check_tables(fail, tables)
   local plans, folded = {}, {}
-  check_table(fail, "tables", tables)
+  tables = as_table(fail, "tables", tables)
   for _, name in ipairs(sorted_keys(tables)) do
     local lower = tostring(name):lower()
     if folded[lower] then fail("tables %s and %s differ only in case", tostring(name), folded[lower]) end
@@ -147,7 +151,7 @@ end
 
 local function check_params(fail, what, params, text)
   local list = {}
-  check_table(fail, what .. ".params", params)
+  params = as_table(fail, what .. ".params", params)
   for _, name in ipairs(sorted_keys(params)) do
     check_name(fail, "a parameter's name in " .. what, name)
     local base, optional = parse_type(fail, what .. ".params." .. name, params[name])
@@ -160,12 +164,11 @@ end
 --- Queries and statements have the same shape: { name = { sql = …, params = … } }.
 local function check_sql(fail, kind, of)
   local plans = {}
-  check_table(fail, kind, of)
+  of = as_table(fail, kind, of)
   for _, name in ipairs(sorted_keys(of)) do
     local what = ("%s.%s"):format(kind, tostring(name))
-    local spec = of[name]
     check_name(fail, "a name in " .. kind, name)
-    check_table(fail, what, spec)
+    local spec = as_table(fail, what, of[name])
     for field in pairs(spec) do
       if field ~= "sql" and field ~= "params" then
         fail("%s has an unknown field %s (fields: params, sql)", what, tostring(field))
@@ -179,7 +182,7 @@ end
 
 local function check_handlers(fail, on)
   local handlers = {}
-  check_table(fail, "on", on)
+  on = as_table(fail, "on", on)
   for _, event_type in ipairs(sorted_keys(on)) do
     local handler = on[event_type]
     if type(event_type) ~= "string" then fail("on has a key that is no event type: %s", tostring(event_type)) end

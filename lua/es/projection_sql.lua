@@ -120,6 +120,16 @@ local function old_row(one)
   end)
 end
 
+--- Statements write any text; what queries hand out as JSON must be JSON. (put writes JSON only.)
+local function json_check(one)
+  return each(one.columns, 1, #one.columns, "", function(column)
+    if not LONG[column.type] then return nil end
+    local new = "NEW." .. quote(column.name)
+    return ("SELECT RAISE(ABORT, '%s.%s wants JSON text') WHERE %s IS NOT NULL AND NOT json_valid(%s); "):format(one.name,
+      column.name, new, new)
+  end)
+end
+
 --- What each connection adds for itself: the views, and the triggers when statements may write.
 function projection_sql.session(tables, writable)
   local out = {}
@@ -129,9 +139,9 @@ function projection_sql.session(tables, writable)
     out[#out + 1] = ("CREATE TEMP VIEW %s AS SELECT %s FROM main.%s WHERE _tenant = es_tenant();"):format(quote(one.name),
       names, stored(one.name))
     if writable then
-      out[#out + 1] = trigger(one, "INSERT", ("INSERT INTO %s (_tenant, %s) VALUES (es_tenant(), %s)"):format(
+      out[#out + 1] = trigger(one, "INSERT", json_check(one) .. ("INSERT INTO %s (_tenant, %s) VALUES (es_tenant(), %s)"):format(
         stored(one.name), names, each(columns, 1, #columns, ", ", function(column) return "NEW." .. quote(column.name) end)))
-      out[#out + 1] = trigger(one, "UPDATE", ("UPDATE %s SET %s WHERE %s"):format(stored(one.name),
+      out[#out + 1] = trigger(one, "UPDATE", json_check(one) .. ("UPDATE %s SET %s WHERE %s"):format(stored(one.name),
         each(columns, 1, #columns, ", ", function(column)
           return ("%s = NEW.%s"):format(quote(column.name), quote(column.name))
         end), old_row(one)))
