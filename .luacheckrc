@@ -28,5 +28,6 @@ for _, folder in ipairs({ "aggregates", "projections", "examples/*/aggregates", 
   files[folder .. "/**/*.lua"] = { std = "domain" }
 end
 
+files["lua/esrun/coroutine.lua"] = { globals = { "coroutine" } } -- whose job is to wrap it
 files["tests"] = { std = "lua54+busted" }
 files["examples/*/spec"] = { std = "lua54+busted" }

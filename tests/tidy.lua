@@ -72,7 +72,8 @@ local BOUND_FOLDERS = { host = { host = true }, cli = { cli = true, host = true 
 -- Libraries belong to layers.
 local LIBRARIES = {
   { pattern = "^sqlite3%.h$", folders = { store = true, engine = true } },
-  { pattern = "^openssl/", folders = { ledger = true } },
+  { pattern = "^openssl/evp%.h$", folders = { ledger = true } },
+  { pattern = "^openssl/", folders = { ledger = true, engine = true } }, -- the engine tells its version
   { pattern = "^l[ua][ua]%w*%.h$", folders = { lua = true, engine = true, host = true, cli = true } },
   { pattern = "^uuid/", folders = { base = true } },
 }
