@@ -12,22 +12,10 @@
 
 #include <jansson.h>
 
-#include "base/clock.h"
 #include "base/error.h"
+#include "random_json.h"
 #include "json/value.h"
 #include "json/writer.h"
-
-static uint64_t seed;
-
-/* splitmix64 */
-static uint64_t next_random(void) {
-  uint64_t mixed = (seed += UINT64_C(0x9E3779B97F4A7C15));
-  mixed = (mixed ^ mixed >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-  mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94D049BB133111EB);
-  return mixed ^ mixed >> 31;
-}
-
-static size_t below(size_t limit) { return (size_t)(next_random() % limit); }
 
 static void assert_token(es_json_token *token, const es_buf *text) {
   es_json_reader reader;
@@ -49,25 +37,6 @@ static void assert_token(es_json_token *token, const es_buf *text) {
 }
 
 /* ---- one value at a time ---- */
-
-static double random_double(void) {
-  double value;
-
-  switch (below(4)) {
-  case 0: /* what people write: a few digits and a decimal point */
-    return (double)((int64_t)below(2000000000) - 1000000000) /
-           (double[]){1, 10, 100, 1000}[below(4)];
-  case 1: /* near a power of two or ten, where rounding goes wrong */
-    value = (double)(UINT64_C(1) << below(63));
-    return value + (double)below(3) - 1;
-  default: /* any bits at all */
-    do {
-      uint64_t bits = next_random();
-      memcpy(&value, &bits, sizeof value);
-    } while (value - value != 0); /* NaN and infinities */
-    return value;
-  }
-}
 
 static void doubles_keep_every_bit(void **state) {
   es_buf text = {0};
@@ -119,45 +88,6 @@ static void integers_stay_integers(void **state) {
   es__buf_free(&text);
 }
 
-/* A character of any plane; control characters, quotes and backslashes come often. */
-static uint32_t random_character(void) {
-  uint32_t code;
-
-  switch (below(5)) {
-  case 0:
-    return (uint32_t)below(0x20);
-  case 1:
-    return (uint32_t) "\"\\/bu0"[below(6)];
-  case 2:
-    return (uint32_t)(0x20 + below(0x60));
-  case 3:
-    return (uint32_t)(0x80 + below(0x780));
-  default:
-    do
-      code = (uint32_t)(0x800 + below(0x10F800));
-    while (code >= 0xD800 && code <= 0xDFFF);
-    return code;
-  }
-}
-
-static void add_utf8(es_buf *out, uint32_t code) {
-  if (code < 0x80) {
-    es__buf_byte(out, (char)code);
-  } else if (code < 0x800) {
-    es__buf_byte(out, (char)(0xC0 | code >> 6));
-    es__buf_byte(out, (char)(0x80 | (code & 0x3F)));
-  } else if (code < 0x10000) {
-    es__buf_byte(out, (char)(0xE0 | code >> 12));
-    es__buf_byte(out, (char)(0x80 | (code >> 6 & 0x3F)));
-    es__buf_byte(out, (char)(0x80 | (code & 0x3F)));
-  } else {
-    es__buf_byte(out, (char)(0xF0 | code >> 18));
-    es__buf_byte(out, (char)(0x80 | (code >> 12 & 0x3F)));
-    es__buf_byte(out, (char)(0x80 | (code >> 6 & 0x3F)));
-    es__buf_byte(out, (char)(0x80 | (code & 0x3F)));
-  }
-}
-
 static void strings_of_all_planes_come_back(void **state) {
   es_buf bytes = {0}, text = {0};
   es_json_token token;
@@ -180,132 +110,6 @@ static void strings_of_all_planes_come_back(void **state) {
 }
 
 /* ---- nested values ---- */
-
-/* The same value twice: in canonical form, and loosely: with spaces, escapes and names in another order. */
-struct twins {
-  es_buf canonical, loose;
-};
-
-static void add_space(es_buf *loose) {
-  static const char spaces[] = " \t\r\n";
-
-  while (below(8) == 0)
-    es__buf_byte(loose, spaces[below(4)]);
-}
-
-static void add_both(struct twins *out, const char *text) {
-  es__buf_text(&out->canonical, text);
-  es__buf_text(&out->loose, text);
-}
-
-/* Writes the character as escapes now and then. */
-static void add_loose_character(es_buf *loose, uint32_t code) {
-  if (below(4) == 0 && code >= 0x10000)
-    es__buf_format(loose, "\\u%04x\\u%04X", 0xD800 + ((code - 0x10000) >> 10),
-                   0xDC00 + (code & 0x3FF));
-  else if (code < 0x10000 && (code < 0x20 || code == '"' || code == '\\' || below(4) == 0))
-    es__buf_format(loose, below(2) ? "\\u%04x" : "\\u%04X", code);
-  else
-    add_utf8(loose, code);
-}
-
-static void add_string(struct twins *out, const char *prefix) {
-  es_buf bytes = {0};
-
-  es__buf_text(&bytes, prefix);
-  es__buf_byte(&out->loose, '"');
-  es__buf_text(&out->loose, prefix);
-  for (size_t n = below(6); n > 0; n--) {
-    uint32_t code = random_character();
-    if (code == 0) code = 1; /* see known differences */
-    add_utf8(&bytes, code);
-    add_loose_character(&out->loose, code);
-  }
-  es__buf_byte(&out->loose, '"');
-  es__json_write_string(&out->canonical, bytes.data, bytes.length);
-  es__buf_free(&bytes);
-}
-
-static void add_value(struct twins *out, int depth);
-
-static void add_object(struct twins *out, int depth) {
-  size_t count = below(5);
-  es_buf reversed = {0};
-
-  es__buf_byte(&out->canonical, '{');
-  for (size_t i = 0; i < count; i++) {
-    struct twins member = {{0}, {0}};
-    add_string(&member, (const char *[]){"a", "b", "c", "d", "e"}[i]); /* in the order of bytes */
-    add_space(&member.loose);
-    add_both(&member, ":");
-    add_space(&member.loose);
-    add_value(&member, depth + 1);
-    if (i > 0) {
-      es__buf_byte(&out->canonical, ',');
-      es__buf_byte(&member.loose, ',');
-      es__buf_add(&member.loose, reversed.data, reversed.length);
-    }
-    es__buf_add(&out->canonical, member.canonical.data, member.canonical.length);
-    es__buf_free(&member.canonical);
-    es__buf_free(&reversed);
-    reversed = member.loose;
-  }
-  es__buf_byte(&out->canonical, '}');
-  es__buf_byte(&out->loose, '{');
-  add_space(&out->loose);
-  es__buf_add(&out->loose, reversed.data, reversed.length);
-  es__buf_byte(&out->loose, '}');
-  es__buf_free(&reversed);
-}
-
-static void add_array(struct twins *out, int depth) {
-  size_t count = below(5);
-
-  add_both(out, "[");
-  for (size_t i = 0; i < count; i++) {
-    if (i > 0) add_both(out, ",");
-    add_space(&out->loose);
-    add_value(out, depth + 1);
-    add_space(&out->loose);
-  }
-  add_both(out, "]");
-}
-
-static void add_number(struct twins *out) {
-  double value = random_double();
-  char text[64];
-
-  if (below(2)) {
-    snprintf(text, sizeof text, "%lld", (long long)(next_random() >> below(64)) - 1000);
-    add_both(out, text);
-    return;
-  }
-  es__json_write_double(&out->canonical, value);
-  snprintf(text, sizeof text, "%.17E", value);
-  es__buf_text(&out->loose, text);
-}
-
-static void add_value(struct twins *out, int depth) {
-  switch (below(depth < 5 ? 8 : 5)) {
-  case 0:
-    add_both(out, (const char *[]){"null", "true", "false"}[below(3)]);
-    break;
-  case 1:
-  case 2:
-    add_number(out);
-    break;
-  case 3:
-  case 4:
-    add_string(out, "");
-    break;
-  case 5:
-    add_array(out, depth);
-    break;
-  default:
-    add_object(out, depth);
-    break;
-  }
-}
 
 static void canonical_form_is_one_for_each_value(void **state) {
   es_buf out = {0};
@@ -437,11 +241,7 @@ int main(void) {
       cmocka_unit_test(canonical_form_is_one_for_each_value),
       cmocka_unit_test(jansson_agrees_on_good_and_mutated_texts),
   };
-  const char *given = getenv("ES_TEST_SEED");
-
-  seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)es__clock_system(NULL);
-  printf("ES_TEST_SEED=%llu\n", (unsigned long long)seed);
-  fflush(stdout);
+  start_random();
   json_object_seed(1);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
