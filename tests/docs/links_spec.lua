@@ -22,3 +22,12 @@ describe("the documents", function()
     end)
   end
 end)
+
+it("every decision is in the index of decisions", function()
+  local file = assert(io.open(root .. "/docs/adr/README.md"))
+  local index = file:read("a")
+  file:close()
+  for _, name in ipairs(lines_of(("cd '%s/docs/adr' && ls [0-9]*.md"):format(root))) do
+    assert.truthy(index:find("](" .. name .. ")", 1, true), name)
+  end
+end)
