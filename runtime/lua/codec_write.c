@@ -270,7 +270,7 @@ static void open_table(struct writer *writer) {
   if (is_array && keys.names > 0) refuse_mixed(writer, first_member);
   check_list(writer, &keys, slot);
   is_array = is_array || keys.indexes > 0;
-  sort_members(writer->codec->members + first_member, keys.names);
+  if (keys.names > 1) sort_members(writer->codec->members + first_member, keys.names);
   writer->frames[writer->depth++] =
       (struct frame){.slot = slot,
                      .is_object = !is_array,
