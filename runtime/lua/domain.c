@@ -203,7 +203,10 @@ es_status es__domain_run(es_domain *domain, lua_CFunction body, void *argument, 
   domain->depth--;
 
   out_of_memory = domain->limits.hit == ES_LIMIT_MEMORY;
-  if (outermost) es__limits_end(domain);
+  if (outermost) {
+    es__limits_end(domain);
+    es__event_object_unbind(domain);
+  }
   if (out_of_memory) {
     domain->limits.hit = ES_LIMIT_NONE; /* an outer run may go on without what this one held */
     lua_gc(L, LUA_GCCOLLECT);

@@ -9,12 +9,10 @@
 static const char domain_key, trusted_key, frozen_key; /* their addresses are registry keys */
 
 /* Real functions that are safe and deterministic as they are. */
-static const char *const base_names[] = {"assert",       "error",    "ipairs",   "rawequal",
-                                         "rawget",       "rawlen",   "select",   "getmetatable",
-                                         "setmetatable", "tonumber", "_VERSION", NULL};
-static const char *const string_names[] = {"byte", "char",  "len",    "lower", "reverse",
-                                           "sub",  "upper", "find",   "match", "gmatch",
-                                           "gsub", "rep",   "format", NULL};
+static const char *const base_names[] = {"assert", "error",  "ipairs",   "rawequal", "rawget",
+                                         "rawlen", "select", "tonumber", "_VERSION", NULL};
+static const char *const string_names[] = {"byte",    "char", "len",   "lower",
+                                           "reverse", "sub",  "upper", NULL};
 static const char *const math_names[] = {
     "abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
     "fmod", "huge", "log",  "max",  "maxinteger", "min",  "mininteger", "modf", "pi",
@@ -149,17 +147,20 @@ static void open_domain_environment(lua_State *L) {
   copy_names(L, base_names);
   lua_remove(L, -2);
   es__deterministic_open(L);
+  es__metatables_open(L);
   es__protected_open(L);
   es__require_open(L);
 
   push_library(L, "string", string_names);
+  es__string_open(L);
+  es__patterns_open(L);
   guard_string_methods(L);
   es__freeze(L, "string");
   lua_setfield(L, -2, "string");
 
-  static const char *const table_names[] = {"concat", "insert", "move", "remove",
-                                            "sort",   "unpack", "pack", NULL};
-  push_library(L, "table", table_names);
+  lua_createtable(L, 0, 16);
+  es__table_open(L);
+  es__sort_open(L);
   es__freeze(L, "table");
   lua_setfield(L, -2, "table");
 
@@ -180,6 +181,13 @@ static void open_trusted_environment(lua_State *L) {
   es__deterministic_open(L);
   es__protected_open(L);
   es__require_open_trusted(L);
+  lua_getglobal(L, "string"); /* built-in modules match domain text, too */
+  es__string_open(L);
+  es__patterns_open(L);
+  lua_pop(L, 1);
+  lua_getglobal(L, "table");
+  es__sort_open(L);
+  lua_pop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &trusted_key);
 }
 

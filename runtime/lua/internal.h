@@ -90,6 +90,9 @@ void es__require_open_trusted(lua_State *L); /* require, for built-in modules */
 void es__read_only_open(lua_State *L);       /* makes its metatable */
 void es__event_object_open(lua_State *L);    /* makes its metatables */
 void es__event_object_free(es_domain *domain);
+void es__event_object_unbind(es_domain *domain); /* from the event at hand, also after an error */
+/* Pushes a plain table of what the event or event data at `index` holds; false, pushing nothing, for other values. */
+bool es__push_event_table(lua_State *L, int index);
 
 void es__support_push(
     lua_State *L); /* support.c: what built-in modules get by require "es.support" */

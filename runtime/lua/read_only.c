@@ -51,7 +51,7 @@ bool es__push_iterated(lua_State *L, int index, bool *view) {
     lua_remove(L, -2);
     return true;
   }
-  if (es__push_frozen(L, index)) return true;
+  if (es__push_frozen(L, index) || es__push_event_table(L, index)) return true;
   if (lua_type(L, index) != LUA_TTABLE) return false;
   lua_pushvalue(L, index);
   return true;

@@ -11,7 +11,9 @@
 static const char builtin_key,
     project_key; /* registry tables: name -> module, or `true` while it loads */
 
-static const char *const private_modules[] = {"es.kernel", "es.support", NULL};
+/* What domain code may require; the other built-in modules are for these. */
+static const char *const public_modules[] = {"es",        "es.projection", "es.rule",
+                                             "es.schema", "es.testing",    NULL};
 
 static bool is_builtin_name(const char *name) {
   return strcmp(name, "es") == 0 || strncmp(name, "es.", 3) == 0;
@@ -33,10 +35,10 @@ static const struct es_embedded *find_builtin(const char *name) {
 }
 
 static bool is_public(const char *name) {
-  for (const char *const *row = private_modules; *row != NULL; row++) {
-    if (strcmp(*row, name) == 0) return false;
+  for (const char *const *row = public_modules; *row != NULL; row++) {
+    if (strcmp(*row, name) == 0) return find_builtin(name) != NULL;
   }
-  return find_builtin(name) != NULL;
+  return false;
 }
 
 /* With `name` marked as loading in the table at `modules`, calls the chunk at the top and stores what it returns; a module that
@@ -92,14 +94,10 @@ static int refuse_builtin(lua_State *L, const char *name) {
   luaL_Buffer names;
 
   luaL_buffinit(L, &names);
-  for (const struct es_embedded *row = es_builtin_modules; row->path != NULL; row++) {
-    char public_name[128];
-    snprintf(public_name, sizeof public_name, "es.%s", row->path + strlen("lua/es/"));
-    public_name[strlen(public_name) - strlen(".lua")] = '\0';
-    if (strcmp(public_name, "es.init") == 0) public_name[2] = '\0';
-    if (!is_public(public_name)) continue;
-    luaL_addstring(&names, luaL_bufflen(&names) == 0 ? "" : ", ");
-    luaL_addstring(&names, public_name);
+  for (const char *const *row = public_modules; *row != NULL; row++) {
+    if (!is_public(*row)) continue;
+    if (luaL_bufflen(&names) > 0) luaL_addstring(&names, ", ");
+    luaL_addstring(&names, *row);
   }
   luaL_pushresult(&names);
   return luaL_error(L, "module '%s' does not exist in domain code; the built-in ones are: %s", name,
