@@ -1,5 +1,5 @@
 /* module: `require "esrun"`. Makes the core that lua/esrun/init.lua is written on, and the embedded Lua files
- * requirable as esrun.NAME. */
+ * requirable as esrun.NAME, those of domain code as es and es.NAME. */
 #include <string.h>
 
 #include "base/embedded.h"
@@ -187,14 +187,22 @@ static void push_module_name(lua_State *L, const char *path) {
   lua_remove(L, -2);
 }
 
-int luaopen_esrun(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  for (const struct es_embedded *file = es_host_modules; file->path != NULL; file++) {
+/* Makes the modules of a table requirable; package.preload is at the top. */
+static void preload(lua_State *L, const struct es_embedded *files) {
+  for (const struct es_embedded *file = files; file->path != NULL; file++) {
     push_module_name(L, file->path);
     lua_pushlightuserdata(L, (void *)file);
     lua_pushcclosure(L, load_embedded, 1);
     lua_settable(L, -3);
   }
+}
+
+int luaopen_esrun(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  preload(L, es_host_modules);
+  preload(L, es_builtin_modules); /* for specs that call a domain module's functions directly */
+  lua_getfield(L, -1, "esrun.domain_support");
+  lua_setfield(L, -2, "es.support");
   lua_pushcfunction(L, open_core);
   lua_setfield(L, -2, "esrun.core");
   lua_getglobal(L, "require");
