@@ -1,0 +1,56 @@
+-- esrun.cli.export: events as JSON lines whose data and metadata are the exact bytes that were hashed, so that a stranger
+-- can recompute the chain. A file appears only when it is whole and on disk.
+
+local errors = require "esrun.cli.errors"
+local target = require "esrun.cli.target"
+
+local export = {
+  description = "Write events as JSON lines, with data and metadata as strings of the exact bytes that were hashed.",
+}
+
+function export.define(parser)
+  target.define_filter(parser)
+  parser:option "-o --out":argname "FILE":description "Write to a file, which appears when it is complete."
+end
+
+local function write_events(call, es, filter)
+  local add = call.out:json_list()
+  if filter.limit ~= 0 then
+    for line in es:events(filter) do add(line) end
+  end
+  add(nil)
+end
+
+-- Into FILE.part first: an export that fails leaves no file that looks whole.
+local function write_file(call, es, filter, path)
+  local part = path .. ".part"
+  local file, why = io.open(part, "wb")
+  if not file then errors.fail(1, "cannot write " .. why) end
+  call.out.file = file
+  local ok, raised = pcall(write_events, call, es, filter)
+  call.out.file = io.stdout
+  local synced, done
+  if ok then synced, why = require "esrun.system".sync(file) end
+  local closed, close_why = file:close()
+  if synced and closed then done, why = os.rename(part, path) end
+  if done then return end
+  os.remove(part)
+  if not ok then error(raised, 0) end
+  errors.fail(1, ("cannot write %s: %s"):format(path, why or close_why), "nothing was kept of it")
+end
+
+function export.run(call, args)
+  local filter = target.filter(args)
+  filter.form = "export"
+  if call.out.mode == "table" then call.out.mode = "jsonl" end -- there is no text form
+  local es = call:open { read_only = true }
+  local scope <close> = es.context.enter { operator_scope = true }
+  if args.out then
+    write_file(call, es, filter, args.out)
+  else
+    write_events(call, es, filter)
+  end
+  return 0, scope
+end
+
+return export

@@ -1,0 +1,163 @@
+-- esrun.cli: the `esrun` command: finds the command, builds its parser and no other, runs it, and turns what went wrong into
+-- a message and an exit status. Uses the same host API that every script has.
+
+local errors = require "esrun.cli.errors"
+local output = require "esrun.cli.output"
+
+local GLOBALS = { ["--project"] = true, ["--store"] = true, ["--output"] = true }
+
+--- The commands in the order of the help, each a file of this folder.
+local COMMANDS = {
+  { "exec", "execute a command on an aggregate" },
+  { "show", "show an aggregate's state, now or at an earlier point" },
+  { "log", "list events" },
+  { "trace", "show what led to what, for one correlation" },
+  { "replay", "fold every stream again; --check compares two replays" },
+  { "project", "run, inspect, rebuild and query projections" },
+  { "verify", "recompute every hash, link and derived structure" },
+  { "export", "write events as JSON lines from which the chain can be recomputed" },
+  { "doctor", "look for what is wrong, and say how to mend it" },
+  { "config", "show the settings in force and where each comes from" },
+  { "help", "help on esrun, or on one command" },
+}
+
+local cli = { COMMANDS = COMMANDS }
+
+local function is_command(name)
+  for _, command in ipairs(COMMANDS) do
+    if command[1] == name then return true end
+  end
+  return false
+end
+
+function cli.names()
+  local names = {}
+  for position, command in ipairs(COMMANDS) do names[position] = command[1] end
+  return names
+end
+
+function cli.unknown(name)
+  local near = require "esrun.cli.suggest"(name, cli.names())
+  errors.usage(("unknown command '%s'"):format(name),
+    (near and "did you mean " .. near .. "? " or "") .. "known: " .. table.concat(cli.names(), ", "))
+end
+
+-- Parsing -----------------------------------------------------------------------------------------------------------
+
+--- The parser of one command, with the options that every command has.
+function cli.parser(name)
+  local command = require("esrun.cli." .. name)
+  local parser = require "argparse"("esrun " .. name, command.description):add_help(false)
+  parser.error = function(_, message)
+    local first, tip = message:match("^(.-)\n(.*)$") -- argparse says "Did you mean …" on a second line
+    errors.usage(first or message, (tip and tip:gsub("^Did", "did") .. " " or "") .. "see esrun help " .. name)
+  end
+  command.define(parser)
+  parser:option "--project":argname "DIR":description "The project's folder (default: the nearest upward with esrun.lua)."
+  parser:option "--store":argname "FILE":description "The store (default: as esrun.lua says)."
+  parser:option "--output":argname "FORMAT":choices { "auto", "table", "json", "jsonl" }
+    :description "auto, table, json (one document) or jsonl (one object a line)."
+  parser:flag "-h --help":description "Show this help.":action(function() error({ help = parser:get_help() }, 0) end)
+  return parser, command
+end
+
+-- Global options may stand before the command: they are moved behind it.
+local function split(arguments)
+  local moved, at = {}, 1
+  while arguments[at] and arguments[at]:sub(1, 1) == "-" do
+    local option = arguments[at]
+    if option == "-h" or option == "--help" then return "help", {} end
+    if option == "--version" then return "--version", {} end
+    moved[#moved + 1] = option
+    if GLOBALS[option] then
+      at = at + 1
+      if not arguments[at] then errors.usage(("option '%s' requires an argument"):format(option), "see esrun help") end
+      moved[#moved + 1] = arguments[at]
+    elseif not GLOBALS[option:match("^(%-%-%a+)=") or ""] then
+      errors.usage(("unknown option '%s' before the command"):format(option), "see esrun help")
+    end
+    at = at + 1
+  end
+  local name = arguments[at]
+  return name, table.move(arguments, at + 1, #arguments, #moved + 1, moved)
+end
+
+-- Running -----------------------------------------------------------------------------------------------------------
+
+---@class esrun.cli.Call
+---@field args table the parsed options
+---@field out esrun.cli.Output
+local Call = {}
+Call.__index = Call
+
+--- Opens the runtime that the options name. Only commands that write may make a store.
+---@param options? esrun.OpenOptions
+function Call:open(options)
+  local esrun = require "esrun"
+  options = options or {}
+  options.store = self.args.store
+  options.project = self.args.project
+  if not options.project then
+    local found, message, code, details = esrun.find_project()
+    if not found and not options.store then errors.check(found, message, code, details) end
+    options.project = found
+  end
+  self.es = errors.check(esrun.open(options))
+  return self.es
+end
+
+--- A progress function for long work: on stderr, on a terminal, after a second.
+function Call:progress(what)
+  return require "esrun.cli.progress"(what)
+end
+
+-- Frames that a command entered and left behind would be a defect that shows who acts to the wrong code.
+local function check_context(es)
+  if es._handle:is_open() and es.context.depth() ~= 0 then errors.fail(1, "internal error: a context frame was left behind") end
+end
+
+local function run(name, arguments)
+  if name == nil then errors.usage("which command?", "known: " .. table.concat(cli.names(), ", ")) end
+  if name == "--version" then
+    io.stdout:write("esrun ", require "esrun"._VERSION, "\n")
+    return 0
+  end
+  if not is_command(name) then cli.unknown(name) end
+  local parser, command = cli.parser(name)
+  local args = parser:parse(arguments)
+  local call = setmetatable({ args = args, out = output.new(args.output or "auto") }, Call)
+  local status = command.run(call, args)
+  call.out:flush()
+  if call.es then
+    check_context(call.es)
+    call.es:close()
+  end
+  return status or 0
+end
+
+local function report(name, failure)
+  local what = name and is_command(name) and name .. ": " or ""
+  io.stderr:write("esrun: ", what, output.harmless(failure.message), "\n")
+  if failure.hint then io.stderr:write("hint: ", output.harmless(failure.hint), "\n") end
+  return failure.exit_status
+end
+
+--- Runs the command line; returns the exit status.
+---@param arguments string[]
+function cli.main(arguments)
+  local name
+  local ok, result = pcall(function()
+    local rest
+    name, rest = split(arguments)
+    return run(name, rest)
+  end)
+  if ok then return result end
+  if result == output.READER_GONE then return 0 end
+  if type(result) == "table" and result.help then
+    io.stdout:write(result.help, "\n")
+    return 0
+  end
+  return report(name, errors.as_failure(result))
+end
+
+return cli

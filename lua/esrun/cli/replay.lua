@@ -1,0 +1,34 @@
+-- esrun.cli.replay: folds streams again; --check compares two replays in fresh states.
+
+local errors = require "esrun.cli.errors"
+local target = require "esrun.cli.target"
+
+local replay = { description = "Fold every stream from its first event. With --check twice, in fresh states, comparing." }
+
+function replay.define(parser)
+  parser:option "--aggregate":argname "TYPE[/ID]":description "Only this aggregate, or only those of its type."
+  parser:flag "--check":description "Replay twice and name the first stream, version and path that differ."
+end
+
+function replay.run(call, args)
+  local filter = target.filter { aggregate = args.aggregate }
+  local es = call:open { read_only = true }
+  local scope <close> = es.context.enter { operator_scope = true }
+  local progress, wipe = call:progress("replay")
+  local report, message, code, details = es:replay {
+    aggregate_type = filter.aggregate_type, aggregate_id = filter.aggregate_id, check = args.check or nil,
+    progress = progress,
+  }
+  wipe()
+  errors.check(report, message, code, details)
+  if call.out.mode == "table" then
+    call.out:line("%d events of %d streams replayed%s", report.event_count, report.stream_count,
+      args.check and " twice, with the same result" or "")
+  else
+    report.check = args.check or false
+    call.out:json(report)
+  end
+  return 0, scope
+end
+
+return replay

@@ -1,0 +1,34 @@
+-- esrun.errors: the error value of the few calls that raise (iterators, es.context.run): a table that reads as its message.
+
+local errors = {}
+
+---@class esrun.Details
+---@field status string "conflict", "rejected", "denied" … (see esrun.statuses)
+---@field exit_status integer
+---@field hint? string how to mend it
+---@field expected_version? integer
+---@field actual_version? integer
+---@field position? integer the event at hand
+
+---@class esrun.Error: esrun.Details
+---@field message string
+---@field code string
+
+local Error = { __name = "esrun error", __tostring = function(self) return self.message end }
+
+--- Raises what a call answered with nil, message, code, details.
+---@param message string
+---@param code string
+---@param details esrun.Details?
+function errors.raise(message, code, details)
+  local raised = { message = message, code = code }
+  for name, value in pairs(details or {}) do raised[name] = value end
+  error(setmetatable(raised, Error), 0)
+end
+
+--- True for a value that errors.raise raised.
+function errors.is(value)
+  return getmetatable(value) == Error
+end
+
+return errors

@@ -1,0 +1,75 @@
+-- esrun: what `require "esrun"` returns in trusted Lua: opens runtimes and offers the values, actors and ids that go with
+-- them. Written on the C core (runtime/host), which is written on esrun.h.
+
+local core = require "esrun.core"
+local runtime = require "esrun.runtime"
+require "esrun.coroutine"
+
+---@class esrun
+local esrun = {
+  _VERSION = core.version,
+  --- In a frame: none, where leaving a field out would inherit.
+  none = core.none,
+  --- JSON's null inside parameters, data and state.
+  null = core.null,
+  --- Marks a table as a list, so that an empty one is `[]`: `esrun.array {}`.
+  array = core.array,
+  --- A new id for an aggregate: a UUIDv7, ordered by time.
+  ---@type fun(): string
+  new_id = core.new_id,
+  --- Constructors and parser of actor ids.
+  actor = require "esrun.actor",
+  --- Lossless JSON: `encode(value)` and `decode(text)` answer nil, message, code, details on failure.
+  json = { encode = core.encode, decode = core.decode },
+  --- RFC 3339 text and microseconds since 1970: `parse(text)` (nil when malformed) and `text(microseconds)`.
+  time = { parse = core.parse_time, text = core.time_text },
+  --- Names of statuses and the numbers the command line exits with.
+  ---@type table<string, integer>
+  statuses = core.statuses,
+}
+
+---@class esrun.OpenOptions
+---@field project? string folder that holds esrun.lua; without one only the shipped modules are there
+---@field store? string path of the SQLite file, or ":memory:"; else as esrun.lua says
+---@field read_only? boolean refuse to write; the file must exist
+---@field must_exist? boolean do not create the store
+---@field clock? fun(): integer|string microseconds since 1970, or RFC 3339 text; for tests
+---@field log? fun(level: string, record: string) receives one JSON object a record
+---@field time_limit_ms? integer for one load, decision or batch of handlers
+---@field memory_limit_bytes? integer of one domain state
+---@field limit_signal? integer signal that carries the time limit; -1: a count hook instead
+---@field conflict_retries? integer how often a command without expected version is decided again; -1: never
+---@field allow_nondeterminism? boolean test door: gives domain code es.test_random()
+
+local OPTIONS = {
+  project = true, store = true, read_only = true, must_exist = true, clock = true, log = true, time_limit_ms = true,
+  memory_limit_bytes = true, limit_signal = true, conflict_retries = true, allow_nondeterminism = true,
+}
+
+--- Opens a project's modules and its store.
+---@param options? esrun.OpenOptions
+---@return esrun.Runtime? runtime closed by `es:close()`, or with `local es <close> = assert(esrun.open{ … })`
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function esrun.open(options)
+  options = options or {}
+  for name in pairs(options) do
+    if not OPTIONS[name] then error(("esrun.open: unknown option '%s'"):format(tostring(name)), 2) end
+  end
+  local handle, message, code, details = core.open(options)
+  if not handle then return nil, message, code, details end
+  return runtime.new(handle)
+end
+
+--- The nearest folder from `start` (default: here) upward that holds esrun.lua.
+---@param start? string
+---@return string? folder
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function esrun.find_project(start)
+  return core.find_project(start)
+end
+
+return esrun

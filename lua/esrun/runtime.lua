@@ -1,0 +1,363 @@
+-- esrun.runtime: the object that `esrun.open` answers. What belongs to the domain or the store comes back as a value or as
+-- nil, message, code, details; misuse of a function raises and blames the caller. Iterators raise, as they cannot do else.
+
+local context = require "esrun.context"
+local core = require "esrun.core"
+local errors = require "esrun.errors"
+local frame = require "esrun.frame"
+
+---@class esrun.Runtime
+---@field context esrun.Context
+---@field audit esrun.Audit
+local Runtime = {}
+local meta = { __name = "esrun runtime" }
+local runtime = {}
+
+-- `es.audit` is made when it is first asked for.
+function meta.__index(self, name)
+  if name ~= "audit" then return Runtime[name] end
+  local audit = require("esrun.audit").new(self)
+  rawset(self, name, audit)
+  return audit
+end
+
+function runtime.new(handle)
+  return setmetatable({ _handle = handle, context = context.new(handle) }, meta)
+end
+
+local function check_target(target, what)
+  local aggregate_type, aggregate_id
+  if type(target) == "string" then
+    aggregate_type, aggregate_id = target:match("^([^/]+)/(.+)$")
+  elseif type(target) == "table" then
+    aggregate_type, aggregate_id = target[1], target[2]
+  end
+  if type(aggregate_type) ~= "string" or type(aggregate_id) ~= "string" then
+    error(("%s: target expected as \"TYPE/ID\" or { type, id }"):format(what), 3)
+  end
+  return aggregate_type, aggregate_id
+end
+
+local function check_options(options, known, what)
+  for name in pairs(options) do
+    if not known[name] then error(("%s: unknown option '%s'"):format(what, tostring(name)), 3) end
+  end
+end
+
+-- Commands ----------------------------------------------------------------------------------------------------------
+
+---@class esrun.ExecuteOptions: esrun.Frame
+---@field expected_version? integer the version the stream must have; 0: it must not exist
+---@field idempotency_key? string the same key with the same command answers the first reply and runs nothing
+---@field dry_run? boolean decide and report, store nothing
+---@field form? "table"|"json" the reply as a table (default) or as JSON text
+
+---@class esrun.Reply
+---@field aggregate_type string
+---@field aggregate_id string
+---@field version integer the stream's version afterwards
+---@field positions integer[]
+---@field events esrun.Event[]
+---@field correlation_id? string
+---@field replayed boolean an earlier reply, found by its idempotency key
+
+local EXECUTE_OPTIONS = { expected_version = true, idempotency_key = true, dry_run = true, form = true }
+
+local function execute(handle, members, aggregate_type, aggregate_id, command, params, options)
+  local as_text = options.form == "json"
+  if not members then return handle:execute(aggregate_type, aggregate_id, command, params, options, as_text) end
+  local scope <close>, message, code, details = handle:enter(members)
+  if not scope then return nil, message, code, details end
+  return handle:execute(aggregate_type, aggregate_id, command, params, options, as_text)
+end
+
+--- Executes a command under the context in force, all or nothing, durable when it returns a reply. The options may hold a
+--- frame's fields too: they are in force for this command alone.
+---@param target string|string[] "Document/ID" or { "Document", ID }
+---@param command string
+---@param params? table
+---@param options? esrun.ExecuteOptions
+---@return esrun.Reply? reply
+---@return string? message why not
+---@return string? code a stable word: a rejection's own code, "conflict", "unauthenticated" …
+---@return esrun.Details? details
+function Runtime:execute(target, command, params, options)
+  local aggregate_type, aggregate_id = check_target(target, "es:execute")
+  options = options or {}
+  local members = frame.take(options, EXECUTE_OPTIONS, "es:execute")
+  return execute(self._handle, members, aggregate_type, aggregate_id, command, params, options)
+end
+
+-- The aggregate type and command that a module dispatches under `name`.
+local function find_dispatch(self, name)
+  local description, message, code, details = self:describe()
+  if not description then return nil, message, code, details end
+  local names = {}
+  for aggregate_type, aggregate in pairs(description.aggregates) do
+    for command, about in pairs(aggregate.commands) do
+      if about.dispatch == name then return aggregate_type, command end
+      names[#names + 1] = type(about.dispatch) == "string" and about.dispatch or nil
+    end
+  end
+  table.sort(names)
+  return nil, ("no command is dispatched as \"%s\""):format(name), "unknown_command", {
+    status = "usage", exit_status = core.statuses.usage,
+    hint = #names > 0 and "known: " .. table.concat(names, ", ") or "give a command `dispatch = \"ShipOrder\"`",
+  }
+end
+
+--- The same by a command's dispatch name: `es:dispatch("ShipOrder", order_id, { … })`.
+---@param name string
+---@param aggregate_id string
+---@param params? table
+---@param options? esrun.ExecuteOptions
+---@return esrun.Reply? reply
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:dispatch(name, aggregate_id, params, options)
+  options = options or {}
+  local members = frame.take(options, EXECUTE_OPTIONS, "es:dispatch")
+  local aggregate_type, command, code, details = find_dispatch(self, name)
+  if not aggregate_type then return nil, command, code, details end
+  return execute(self._handle, members, aggregate_type, aggregate_id, command, params, options)
+end
+
+-- Calling f may have answered nil, message or false: then nothing of the transaction is kept.
+local function finish(handle, ok, ...)
+  if not ok then
+    handle:rollback()
+    error((...), 0)
+  end
+  if select("#", ...) > 0 and not (...) then
+    handle:rollback()
+    return ...
+  end
+  local done, message, code, details = handle:commit()
+  if not done then return nil, message, code, details end
+  return ...
+end
+
+--- Runs f(...) in one transaction: its commands become durable together, when f has returned. An error in f, or f
+--- returning nil or false as its first value, takes all of them back; a command that fails leaves the others in place
+--- otherwise. Answers what f answered.
+---@param f function
+function Runtime:transaction(f, ...)
+  local done, message, code, details = self._handle:begin()
+  if not done then return nil, message, code, details end
+  return finish(self._handle, pcall(f, ...))
+end
+
+-- Reading -----------------------------------------------------------------------------------------------------------
+
+---@class esrun.LoadOptions
+---@field at_version? integer
+---@field at_time? string|integer RFC 3339 text or microseconds, of recorded_at
+---@field form? "table"|"json"
+
+local LOAD_OPTIONS = { at_version = true, at_time = true, form = true }
+
+--- An aggregate's state, folded from its events: { aggregate_type, aggregate_id, tenant_id, version, exists, state,
+--- state_hash, last_event_at }.
+---@param target string|string[]
+---@param options? esrun.LoadOptions
+---@return table? loaded
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:load(target, options)
+  local aggregate_type, aggregate_id = check_target(target, "es:load")
+  options = options or {}
+  check_options(options, LOAD_OPTIONS, "es:load")
+  return self._handle:load(aggregate_type, aggregate_id, options, options.form == "json")
+end
+
+---@class esrun.Event absent members are nil
+---@field position integer
+---@field event_id string
+---@field event_type string
+---@field aggregate_type string
+---@field aggregate_id string
+---@field version integer
+---@field schema_version integer
+---@field tenant_id? string
+---@field actor_id? string
+---@field correlation_id string
+---@field causation_id? string
+---@field occurred_at string
+---@field recorded_at string
+---@field data table
+---@field metadata table
+---@field previous_hash string
+---@field hash string
+
+---@class esrun.Filter
+---@field actor_id? string esrun.none: events without an actor
+---@field event_type? string
+---@field aggregate_type? string
+---@field aggregate_id? string
+---@field event_id? string
+---@field correlation_id? string
+---@field causation_id? string esrun.none: events without a cause
+---@field tenant_id? string counts in operator scope only; esrun.none: events without a tenant
+---@field from? string|integer recorded_at at or after
+---@field to? string|integer recorded_at before
+---@field after? integer positions above; in reverse: below
+---@field to_version? integer
+---@field limit? integer
+---@field reverse? boolean
+---@field form? "table"|"log"|"export" tables (default), or lines of JSON in one of the two forms of `esrun log` and `export`
+
+local FILTER = {
+  actor_id = true, event_type = true, aggregate_type = true, aggregate_id = true, event_id = true, correlation_id = true,
+  causation_id = true, tenant_id = true, from = true, to = true, after = true, to_version = true, limit = true,
+  reverse = true, form = true,
+}
+
+local function next_event(cursor)
+  local event, message, code, details = cursor:next()
+  if event == nil and message then errors.raise(message, code, details) end
+  return event
+end
+
+--- Iterates over events in order of position, in constant memory: `for e in es:events { actor_id = "user:jane" } do`.
+--- Raises an error with message, code and status when reading fails.
+---@param filter? esrun.Filter
+---@return fun(cursor): esrun.Event|string
+function Runtime:events(filter)
+  filter = filter or {}
+  check_options(filter, FILTER, "es:events")
+  local cursor, message, code, details = self._handle:read(filter, filter.form)
+  if not cursor then errors.raise(message, code, details) end
+  return next_event, cursor, nil, cursor
+end
+
+-- Projections -------------------------------------------------------------------------------------------------------
+
+---@class esrun.WorkOptions
+---@field progress? fun(done: integer, total: integer): boolean? returning false stops the work between transactions
+
+--- Brings one projection, or all, up to the store's head.
+---@param name? string
+---@param options? esrun.WorkOptions
+---@return true? done
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:project(name, options)
+  return self._handle:project(name, options)
+end
+
+--- Builds a projection anew from the first event; the new one takes over when it has caught up.
+---@param name string
+---@param options? esrun.WorkOptions
+---@return true? done
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:rebuild(name, options)
+  return self._handle:rebuild(name, options)
+end
+
+--- A list of { name, state, position, head, behind, generation, error }.
+---@return table[]? list
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:projection_status()
+  return self._handle:projection_status()
+end
+
+local function next_row(rows)
+  local first, last = rows.text:find("\n", rows.at, true)
+  if not first then return nil end
+  local line = rows.text:sub(rows.at, first - 1)
+  rows.at = last + 1
+  if rows.form == "json" then return line end
+  return assert(core.decode(line))
+end
+
+--- Iterates over the rows of a projection's named query, for the context's tenant. Raises when the query fails.
+---@param projection string
+---@param query string
+---@param params? table
+---@param form? "table"|"json"
+---@return fun(rows): table|string
+function Runtime:rows(projection, query, params, form)
+  local text, message, code, details = self._handle:query(projection, query, params)
+  if not text then errors.raise(message, code, details) end
+  return next_row, { text = text, at = 1, form = form }
+end
+
+--- The rows of a projection's named query, for the context's tenant. A column without a value is esrun.null.
+---@param projection string
+---@param query string
+---@param params? table
+---@return table[]? rows
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:query(projection, query, params)
+  local text, message, code, details = self._handle:query(projection, query, params)
+  if not text then return nil, message, code, details end
+  local rows = {}
+  for row in next_row, { text = text, at = 1 } do rows[#rows + 1] = row end
+  return rows
+end
+
+--- What an actor did last, newest first (nil: those without an actor): see esrun.audit.
+---@param actor_id? string
+---@param limit? integer default 50
+function Runtime:activity(actor_id, limit)
+  return self.audit.activity(actor_id, limit)
+end
+
+-- Checking ----------------------------------------------------------------------------------------------------------
+
+---@class esrun.VerifyOptions: esrun.WorkOptions
+---@field on_finding? fun(finding: { kind: string, position: integer?, message: string })
+
+--- Recomputes every hash, link, version sequence and derived structure. Answers { ok, event_count, finding_count,
+--- head_hash }; a damaged store's report has ok = false and is followed by message, code, details.
+---@param options? esrun.VerifyOptions
+---@return table? report
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:verify(options)
+  return self._handle:verify(options or {})
+end
+
+---@class esrun.ReplayOptions: esrun.WorkOptions
+---@field aggregate_type? string
+---@field aggregate_id? string
+---@field check? boolean fold twice in fresh states and compare
+
+--- Folds every stream. With `check`, two replays that differ are a failure of status "integrity". Answers
+--- { stream_count, event_count }.
+---@param options? esrun.ReplayOptions
+---@return table? report
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:replay(options)
+  return self._handle:replay(options or {})
+end
+
+-- Facts -------------------------------------------------------------------------------------------------------------
+
+--- The modules: { aggregates = { NAME = { commands, events, module } }, projections = … }.
+function Runtime:describe() return self._handle:describe() end
+
+--- The effective settings and where each comes from.
+function Runtime:config() return self._handle:config() end
+
+--- The store: id, path, events, head hash, versions of libraries, pragmas.
+function Runtime:info() return self._handle:info() end
+
+--- Closes the runtime and everything it opened. Closing twice is fine.
+function Runtime:close() self._handle:close() end
+
+function meta.__close(self) self:close() end
+
+return runtime
