@@ -8,7 +8,7 @@ examples=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rm -rf "$folder"
 cp -R "$examples/document" "$folder"
 cd "$folder"
-export PATH=$build:$PATH LUA_CPATH="$build/lua/?.so;;"
+export PATH=$build:$PATH LUA_PATH="$build/lua/?.lua;;"
 
 show() {
   printf '\n$ %s\n' "$*"

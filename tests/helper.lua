@@ -2,7 +2,12 @@
 -- Run by `./dev test`, which sets ESRUN_LUA_CPATH (where esrun.so is) and ESRUN_BIN (the command). Knows no domain.
 assert(_VERSION == "Lua 5.4", "the specs run in Lua 5.4, this is " .. _VERSION .. ": use lua5.4 /usr/bin/busted")
 
-if os.getenv("ESRUN_LUA_CPATH") then package.cpath = os.getenv("ESRUN_LUA_CPATH") .. ";" .. package.cpath end
+-- esrun.lua, beside esrun.so, is found before a project's settings of that name.
+local module = os.getenv("ESRUN_LUA_CPATH")
+if module then
+  package.cpath = module .. ";" .. package.cpath
+  package.path = module:gsub("%.so", ".lua") .. ";" .. package.path
+end
 
 io.stdout:setvbuf("line") -- so that what was printed is not lost when the sanitizer ends the process over a leak
 

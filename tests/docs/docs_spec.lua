@@ -36,8 +36,8 @@ local function new_folder() return assert(lines_of("mktemp -d")[1]) end
 local function run(folder, step)
   local path = folder .. "/.block"
   write(path, step.text)
-  local pipe = assert(io.popen(("cd %s && PATH=%s:$PATH LUA_CPATH=%s NO_COLOR=1 %s .block 2>&1 </dev/null"):format(
-    quoted(folder), quoted(build), quoted(build .. "/lua/?.so;;"), step.language == "lua" and "lua5.4" or "sh -e")))
+  local pipe = assert(io.popen(("cd %s && PATH=%s:$PATH LUA_PATH=%s NO_COLOR=1 %s .block 2>&1 </dev/null"):format(
+    quoted(folder), quoted(build), quoted(build .. "/lua/?.lua;;"), step.language == "lua" and "lua5.4" or "sh -e")))
   local printed = pipe:read("a")
   local _, _, status = pipe:close()
   os.remove(path)

@@ -15,7 +15,7 @@ local EXPECTED = [[
 
 -- Runs the demo with these arguments in a Lua of its own, as a user would.
 local function run(arguments)
-  local lua = ("LUA_CPATH='%s' lua5.4"):format(package.cpath)
+  local lua = ("LUA_PATH='%s' LUA_CPATH='%s' lua5.4"):format(package.path, package.cpath)
   local pipe = assert(io.popen(("%s ./demo.lua %s 2>&1"):format(lua, arguments)))
   local output = pipe:read("a")
   local fine = pipe:close()

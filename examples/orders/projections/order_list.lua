@@ -5,7 +5,7 @@ local OrderList = es.projection "order_list"
 
 OrderList.tables = {
   orders = {
-    order_id = "uuid", customer_id = "string", status = "string", total_cents = "integer", created_at = "timestamp",
+    order_id = "string", customer_id = "string", status = "string", total_cents = "integer", created_at = "timestamp",
     key = { "order_id" }, index = { { "customer_id", "created_at" }, { "status" } },
   },
 }

@@ -2,7 +2,7 @@
 local esrun = require "esrun"
 
 local function run(store)
-  local lua = ("LUA_CPATH='%s' lua5.4"):format(package.cpath)
+  local lua = ("LUA_PATH='%s' LUA_CPATH='%s' lua5.4"):format(package.path, package.cpath)
   local pipe = assert(io.popen(("%s ./chain.lua '%s' 2>&1"):format(lua, store)))
   local output = pipe:read("a")
   return output, pipe:close()
@@ -36,7 +36,7 @@ describe("the chain", function()
       before, count = event, 1
     end
     assert.is_nil(before.causation_id)
-    for event in es:events { correlation_id = before.correlation_id, after_position = before.position } do
+    for event in es:events { correlation_id = before.correlation_id, after = before.position } do
       assert.equal(before.event_id, event.causation_id)
       before, count = event, count + 1
     end
