@@ -28,15 +28,12 @@ static int check_params(lua_State *L) {
 
   push_question(L, "params", execution);
   es__lua_push_json(L, text, length);
-  lua_getmetatable(L, -1);
-  if (!lua_istable(L, -2) || lua_istable(L, -1)) { /* only arrays have a metatable */
+  if (!lua_istable(L, -1) || lua_getmetatable(L, -1)) { /* only arrays have a metatable */
     es_error err = ES_ERROR_INIT;
     es__fail(&err, ES_ERR_USAGE, "bad_params", "params: expected an object, got %s",
-             lua_istable(L, -2) ? "an array" : luaL_typename(L, -2));
+             lua_istable(L, 5) ? "an array" : luaL_typename(L, 5));
     es__domain_raise(L, &err);
   }
-  if (!lua_isnil(L, -1)) lua_pop(L, 1);
-  lua_settop(L, 5);
   lua_call(L, 3, 1);
   es__lua_write_json(L, -1, &execution->params, "params");
   set_slot(L, &params_key);

@@ -16,6 +16,7 @@ void es__fold_push_state(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &stat
 
 typedef struct folding {
   es_fold *fold;
+  char *aggregate_type; /* the stream's, NUL-terminated */
   es_store_cursor *cursor;
   const es_event *event; /* at hand, for errors */
   es_buf *text;          /* for rebuild_between */
@@ -26,12 +27,12 @@ static int start_state(lua_State *L) {
   folding *job = lua_touserdata(L, 1);
 
   es__kernel_push_function(L, "aggregate");
-  lua_pushstring(L, job->fold->stream.aggregate_type.data);
+  lua_pushstring(L, job->aggregate_type);
   lua_call(L, 1, 1); /* raises for an unknown one */
   lua_getfield(L, -1, "initial");
   lua_call(L, 0, 1);
   if (!lua_istable(L, -1)) {
-    luaL_error(L, "%s.initial must return a table, not a %s", job->fold->stream.aggregate_type.data,
+    luaL_error(L, "%s.initial must return a table, not a %s", job->aggregate_type,
                luaL_typename(L, -1));
   }
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
@@ -131,7 +132,7 @@ static int fold_batch(lua_State *L) {
   int count = fold->batch > 0 ? fold->batch : FOLD_BATCH;
 
   es__kernel_push_function(L, "aggregates");
-  lua_getfield(L, -1, fold->stream.aggregate_type.data);
+  lua_getfield(L, -1, job->aggregate_type);
   lua_replace(L, 2);
   lua_getfield(L, 2, "events");
   lua_getfield(L, 2, "apply");
@@ -170,11 +171,11 @@ static void name_event(es_error *err, const folding *job) {
   const es_event *event = job->event;
 
   if (event == NULL) {
-    es__wrap(err, "%s/%.*s", stream->aggregate_type.data, (int)stream->aggregate_id.length,
+    es__wrap(err, "%s/%.*s", job->aggregate_type, (int)stream->aggregate_id.length,
              stream->aggregate_id.data);
     return;
   }
-  es__wrap(err, "%s/%.*s, version %lld, %.*s at position %lld", stream->aggregate_type.data,
+  es__wrap(err, "%s/%.*s, version %lld, %.*s at position %lld", job->aggregate_type,
            (int)stream->aggregate_id.length, stream->aggregate_id.data, (long long)event->version,
            (int)event->event_type.length, event->event_type.data, (long long)event->position);
   if (err != NULL) err->position = event->position;
@@ -188,16 +189,18 @@ es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *
   es_status status;
 
   fold->version = fold->last_recorded_at = fold->event_count = 0;
-  status = es__domain_run(domain, start_state, &job, err);
-  if (status != ES_OK) goto done;
+  job.aggregate_type = es__text_copy(fold->stream.aggregate_type);
   tenant = es__text_copy(fold->stream.tenant_id);
   id = es__text_copy(fold->stream.aggregate_id);
-  if (id == NULL || (tenant == NULL && fold->stream.tenant_id.data != NULL)) {
+  if (job.aggregate_type == NULL || id == NULL ||
+      (tenant == NULL && fold->stream.tenant_id.data != NULL)) {
     status = es__no_memory(err);
     goto done;
   }
+  status = es__domain_run(domain, start_state, &job, err);
+  if (status != ES_OK) goto done;
   filter.tenant_id = tenant == NULL ? ES_NONE : tenant;
-  filter.aggregate_type = fold->stream.aggregate_type.data;
+  filter.aggregate_type = job.aggregate_type;
   filter.aggregate_id = id;
   filter.to_version = fold->to_version;
   if (fold->to_time != 0) filter.to_time = fold->to_time + 1;
@@ -212,6 +215,7 @@ es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *
 done:
   es__store_cursor_close(job.cursor);
   es__buf_free(&text);
+  free(job.aggregate_type);
   free(tenant);
   free(id);
   return status;

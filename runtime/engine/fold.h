@@ -7,7 +7,7 @@
 
 typedef struct es_fold {
   /* in */
-  es_stream_name stream; /* aggregate_type NUL-terminated */
+  es_stream_name stream;
   int64_t to_version;    /* 0: all */
   int64_t to_time;       /* recorded_at up to and including; 0: all */
   int batch;             /* events a protected call; 0: 1,024 */

@@ -131,7 +131,8 @@ static es_status name_difference(replay *self, const es_stream_name *stream, int
   }
   differing_path(self, &path);
   es__fail(err, ES_ERR_INTEGRITY, "not_deterministic",
-           "%s/%.*s: two replays differ first at version %lld, at %s", stream->aggregate_type.data,
+           "%.*s/%.*s: two replays differ first at version %lld, at %s",
+           (int)stream->aggregate_type.length, stream->aggregate_type.data,
            (int)stream->aggregate_id.length, stream->aggregate_id.data, (long long)at, path.data);
   es__hint(
       err,
