@@ -130,7 +130,15 @@ static es_status close_container(es_json_reader *reader, es_json_token *token) {
 static es_status read_string(es_json_reader *reader, es_json_token *token, es_error *err) {
   es_json_string string;
   const char *wrong;
+  bool high;
+  size_t end = es__json_plain_end(&high, reader->text, reader->length, reader->at + 1);
 
+  if (!high && end < reader->length && reader->text[end] == '"') { /* nearly every string */
+    token->text.data = reader->text + reader->at + 1;
+    token->text.length = end - reader->at - 1;
+    reader->at = end + 1;
+    return ES_OK;
+  }
   wrong = es__json_scan_string(&string, reader->scratch, reader->text, reader->length, reader->at);
   if (wrong != NULL) return refuse_as(reader, string.end, string.code, wrong, err);
   token->text = string.text;

@@ -5,36 +5,6 @@
 
 #include "base/utf8.h"
 
-static const uint64_t ONES = UINT64_C(0x0101010101010101), TOPS = UINT64_C(0x8080808080808080);
-
-/* Not zero if any of eight bytes is a quote, a backslash or a control character. */
-static inline uint64_t has_special(uint64_t word) {
-  uint64_t quote = word ^ ONES * '"', backslash = word ^ ONES * '\\';
-  return (((quote - ONES) & ~quote) | ((backslash - ONES) & ~backslash) |
-          ((word - ONES * 0x20) & ~word)) &
-         TOPS;
-}
-
-/* The offset of the first quote, backslash or control character from `at` on, or `length`. *high becomes true if a byte
- * before it is not ASCII. */
-static size_t plain_end(bool *high, const char *text, size_t length, size_t at) {
-  uint64_t word, seen = 0;
-
-  while (length - at >= sizeof word) {
-    memcpy(&word, text + at, sizeof word);
-    if (has_special(word) != 0) break;
-    seen |= word & TOPS;
-    at += sizeof word;
-  }
-  for (; at < length; at++) {
-    unsigned char byte = (unsigned char)text[at];
-    if (byte == '"' || byte == '\\' || byte < 0x20) break;
-    seen |= byte & 0x80;
-  }
-  *high = seen != 0;
-  return at;
-}
-
 static const char *wrong_at(es_json_string *out, size_t offset, const char *code,
                             const char *reason) {
   out->end = offset;
@@ -45,7 +15,7 @@ static const char *wrong_at(es_json_string *out, size_t offset, const char *code
 /* Reads the run of plain bytes from `at` on; on success out->end is the offset of the quote or backslash behind it. */
 static const char *scan_run(es_json_string *out, const char *text, size_t length, size_t at) {
   bool high;
-  size_t end = plain_end(&high, text, length, at);
+  size_t end = es__json_plain_end(&high, text, length, at);
 
   if (high) {
     size_t bad = es__utf8_bad(text + at, end - at);

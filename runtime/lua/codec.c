@@ -37,21 +37,36 @@ static int free_codec(lua_State *L) {
   return 0;
 }
 
-es_codec *es__lua_codec(lua_State *L) {
+static es_codec *push_codec(lua_State *L) {
   es_codec *codec;
 
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &codec_memory) != LUA_TUSERDATA) {
-    codec = lua_newuserdatauv(L, sizeof *codec, 0);
-    *codec = (es_codec){0};
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, free_codec);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &codec_memory);
-    lua_remove(L, -2);
-  }
-  codec = lua_touserdata(L, -1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &codec_memory) == LUA_TUSERDATA)
+    return lua_touserdata(L, -1);
   lua_pop(L, 1);
+  codec = lua_newuserdatauv(L, sizeof *codec, 1);
+  *codec = (es_codec){0};
+  lua_createtable(L, ES_CODEC_NAMES, 0);
+  lua_setiuservalue(L, -2, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, free_codec);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &codec_memory);
+  return codec;
+}
+
+es_codec *es__lua_codec(lua_State *L) {
+  es_codec *codec = push_codec(L);
+
+  lua_pop(L, 1);
+  return codec;
+}
+
+es_codec *es__lua_codec_names(lua_State *L) {
+  es_codec *codec = push_codec(L);
+
+  lua_getiuservalue(L, -1, 1);
+  lua_remove(L, -2);
   return codec;
 }

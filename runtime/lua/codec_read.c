@@ -3,13 +3,15 @@
  * The members of an object wait on the Lua stack until its size is known, so that its table is made once and never grows;
  * a large one gets its table after PENDING_MAX of them. No memory is held that a raised error could lose. */
 #include <lauxlib.h>
+#include <string.h>
 
 #include "lua/codec.h"
 #include "lua/domain.h"
 #include "json/reader.h"
 
 enum {
-  PENDING_MAX = 64, /* times two slots, times 128 levels: far below Lua's stack limit */
+  PENDING_MAX = 64,           /* times two slots, times 128 levels: far below Lua's stack limit */
+  ROOM = 2 * PENDING_MAX + 8, /* stack slots for what is pending in a container, and to work with */
   SCRATCH_KEPT_BYTES = 64 * 1024
 };
 
@@ -21,6 +23,13 @@ struct frame {
   int pending;       /* members or elements above the slot */
   lua_Integer count; /* elements in the table */
   uint64_t seen;     /* a bit for each name: a name whose bit is new has not been given before */
+};
+
+/* What is read, and what helps reading it. */
+struct input {
+  es_json_reader reader;
+  es_codec *codec;
+  int names; /* stack index of the codec's Lua table */
 };
 
 static void make_table(lua_State *L, struct frame *frame) {
@@ -56,13 +65,33 @@ static void add_value(lua_State *L, struct frame *frame) {
   }
 }
 
-static uint64_t name_bit(es_text name) {
+/* A number below 64 that most names of one object do not share. */
+static unsigned mix_name(es_text name) {
   const unsigned char *bytes = (const unsigned char *)name.data;
   size_t mix = name.length;
 
   if (name.length > 0)
     mix += bytes[0] * 5u + bytes[name.length / 2] * 3u + bytes[name.length - 1] * 11u;
-  return UINT64_C(1) << mix % 64;
+  return mix % 64;
+}
+
+/* Pushes the name as a Lua string: the one kept in its slot, or a new one that is kept from now on. */
+static void push_kept(lua_State *L, const struct input *input, es_text name, unsigned mix) {
+  es_codec_name *kept = &input->codec->names[mix];
+
+  if (name.length == kept->length && memcmp(name.data, kept->bytes, name.length) == 0 &&
+      name.length > 0) {
+    lua_rawgeti(L, input->names, (lua_Integer)mix + 1);
+    return;
+  }
+  lua_pushlstring(L, name.data, name.length);
+  if (name.length > ES_CODEC_NAME_MAX) return;
+  kept->length = 0; /* until the table has it: what follows may raise */
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, input->names, (lua_Integer)mix + 1);
+  memcpy(kept->bytes, lua_tostring(L, -1),
+         name.length); /* a finaliser may have read JSON into the scratch */
+  kept->length = (unsigned char)name.length;
 }
 
 /* Was the name at the top given before in this object? */
@@ -81,13 +110,14 @@ static bool is_duplicate(lua_State *L, const struct frame *frame) {
   return found;
 }
 
-static es_status push_name(lua_State *L, struct frame *frame, const es_json_reader *reader,
+static es_status push_name(lua_State *L, struct frame *frame, const struct input *input,
                            const es_json_token *token, es_error *err) {
-  uint64_t bit = name_bit(token->text);
+  unsigned mix = mix_name(token->text);
+  uint64_t bit = UINT64_C(1) << mix;
 
-  lua_pushlstring(L, token->text.data, token->text.length);
+  push_kept(L, input, token->text, mix);
   if ((frame->seen & bit) != 0 && is_duplicate(L, frame))
-    return es__json_fail(reader, token->offset, "json_duplicate_key", err,
+    return es__json_fail(&input->reader, token->offset, "json_duplicate_key", err,
                          "this name was given before in the same object");
   frame->seen |= bit;
   return ES_OK;
@@ -114,7 +144,8 @@ static void push_scalar(lua_State *L, const es_json_token *token) {
   }
 }
 
-static es_status read_all(lua_State *L, es_json_reader *reader, es_error *err) {
+static es_status read_all(lua_State *L, struct input *input, es_error *err) {
+  es_json_reader *reader = &input->reader;
   struct frame frames[ES_JSON_MAX_DEPTH];
   es_json_token token;
   es_status status;
@@ -122,16 +153,16 @@ static es_status read_all(lua_State *L, es_json_reader *reader, es_error *err) {
   for (;;) {
     status = es__json_next(reader, &token, err);
     if (status != ES_OK || token.kind == ES_JSON_END) return status;
-    luaL_checkstack(L, 4, "no room to read JSON");
     switch (token.kind) {
     case ES_JSON_ARRAY_BEGIN:
     case ES_JSON_OBJECT_BEGIN:
+      luaL_checkstack(L, ROOM, "no room to read JSON");
       lua_pushnil(L); /* the table's place */
       frames[reader->depth - 1] =
           (struct frame){.slot = lua_gettop(L), .is_object = token.kind == ES_JSON_OBJECT_BEGIN};
       continue;
     case ES_JSON_KEY:
-      status = push_name(L, &frames[reader->depth - 1], reader, &token, err);
+      status = push_name(L, &frames[reader->depth - 1], input, &token, err);
       if (status != ES_OK) return status;
       continue;
     case ES_JSON_ARRAY_END:
@@ -147,12 +178,15 @@ static es_status read_all(lua_State *L, es_json_reader *reader, es_error *err) {
 }
 
 void es__lua_push_json(lua_State *L, const char *text, size_t length) {
-  es_codec *codec = es__lua_codec(L);
+  struct input input;
   es_error error;
-  es_json_reader reader;
 
-  es__json_reader_init(&reader, text, length, 0);
-  reader.scratch = &codec->scratch;
-  if (read_all(L, &reader, &error) != ES_OK) es__domain_raise(L, &error);
-  if (codec->scratch.capacity > SCRATCH_KEPT_BYTES) es__buf_free(&codec->scratch);
+  luaL_checkstack(L, 6, "no room to read JSON"); /* for a scalar; a container sees to itself */
+  input.codec = es__lua_codec_names(L);
+  input.names = lua_gettop(L);
+  es__json_reader_init(&input.reader, text, length, 0);
+  input.reader.scratch = &input.codec->scratch;
+  if (read_all(L, &input, &error) != ES_OK) es__domain_raise(L, &error);
+  lua_remove(L, input.names);
+  if (input.codec->scratch.capacity > SCRATCH_KEPT_BYTES) es__buf_free(&input.codec->scratch);
 }
