@@ -235,6 +235,9 @@ static es_status prepare_connection(es_projection_file *file, bool create, es_er
   if (status == ES_OK) status = es__projection_file_load(&cursor, file, err);
   if (status == ES_OK && file->schema_matches)
     status = es__projection_file_exec(file, file->projection->session_sql, err);
+  /* Using these once makes them known to the connection, which SQL of modules could not do. */
+  if (status == ES_OK)
+    status = es__projection_file_exec(file, "SELECT 1 FROM json_each('[]'), json_tree('[]')", err);
   return status;
 }
 

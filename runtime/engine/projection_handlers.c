@@ -308,8 +308,9 @@ static int handle_index(lua_State *L) {
     luaL_addstring(&names, projection->statements[i].name);
   }
   luaL_pushresult(&names);
+  luaL_tolstring(L, 2, NULL);
   return luaL_error(L, "projection %s has no table or statement %s (there are: %s)",
-                    projection->name, luaL_tolstring(L, 2, NULL), lua_tostring(L, -2));
+                    projection->name, lua_tostring(L, -1), lua_tostring(L, -2));
 }
 
 /* Pushes the metatable of a class, made when first needed. */

@@ -168,7 +168,7 @@ static const char *json_kind_name(es_json_kind kind) {
   case ES_JSON_DOUBLE:
     return "a number with a fraction";
   case ES_JSON_STRING:
-    return "a string";
+    return "the string ";
   case ES_JSON_ARRAY_BEGIN:
     return "a list";
   default:
