@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -42,6 +43,12 @@ static int sync_file(lua_State *L) {
 
 static int can_write(lua_State *L) {
   lua_pushboolean(L, access(luaL_checkstring(L, 1), W_OK) == 0);
+  return 1;
+}
+
+static int others_may_write(lua_State *L) {
+  struct stat facts;
+  lua_pushboolean(L, stat(luaL_checkstring(L, 1), &facts) == 0 && (facts.st_mode & S_IWOTH) != 0);
   return 1;
 }
 
@@ -86,6 +93,7 @@ int cli_open_system(lua_State *L) {
       {"is_terminal", is_terminal},
       {"user_id", user_id},
       {"sync", sync_file},
+      {"others_may_write", others_may_write},
       {"can_write", can_write},
       {"wait", wait_for},
       {"watch_interrupt", watch_interrupt},

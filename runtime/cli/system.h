@@ -9,6 +9,7 @@
  *   user_id()           of the operating system's user, a number
  *   sync(file)          flushes a Lua file to disk; true, or nil and why
  *   can_write(path)     true when the path may be written
+ *   others_may_write(path)  true when every user may write it
  *   watch_interrupt()   from now on SIGINT and SIGTERM end wait() instead of the process
  *   wait(milliseconds)  "time", "interrupt", or "closed" when nobody reads standard output any more */
 int cli_open_system(lua_State *L);

@@ -102,7 +102,11 @@ end
 
 local function declared_params(projection, name, query)
   local queries = projection.queries or {}
-  if queries[query] then return queries[query].params or {} end
+  if queries[query] then
+    local declared = {}
+    for param, kind in pairs(queries[query]) do declared[param] = { type = kind:match("^%l+") } end
+    return declared
+  end
   local names = names_of(queries)
   local near = require "esrun.cli.suggest"(query, names)
   errors.fail(5, ("projection %s has no query '%s'"):format(name, query),
