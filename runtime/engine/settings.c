@@ -180,7 +180,9 @@ static es_status evaluate(es_settings *settings, const es_buf *text, es_error *e
   if (L == NULL) return es__no_memory(err);
   if (luaL_loadbufferx(L, text->data == NULL ? "" : text->data, text->length, "@esrun.lua", "t") !=
       LUA_OK) {
-    status = es__fail(err, ES_ERR_USAGE, "bad_config", "%s", lua_tostring(L, -1));
+    const char *why = lua_tostring(L, -1);
+    bool named = strncmp(why, "esrun.lua:", 10) == 0;
+    status = es__fail(err, ES_ERR_USAGE, "bad_config", "%s%s", named ? "" : "esrun.lua: ", why);
     goto done;
   }
   lua_newtable(L);

@@ -127,10 +127,9 @@ static void settings_of_another_user_are_refused(void **state) {
   engine *self = *state;
   char path[128];
 
-  if (geteuid() !=
-      0) { /* an ordinary user cannot give a file away; what follows is then another user's project */
-    assert_int_equal(chdir("/"), 0);
-    return;
+  if (geteuid() != 0) {
+    print_message("only root can give a file to another user\n");
+    skip();
   }
   snprintf(path, sizeof path, "%s/esrun.lua", self->folder);
   assert_int_equal(chown(path, 65534, 65534), 0);
