@@ -72,17 +72,26 @@ static int take_reference(lua_State *L) {
   return 0;
 }
 
+/* On first use: a command or a read needs none of their SQL prepared. */
 static es_status open_projections(es_runtime *rt, es_error *err) {
   es_projections_options options = {
       .store_path = rt->store_path, .read_only = rt->read_only, .push_event = es__fold_push_event};
-  es_status status = es__projections_open(&rt->projections, rt->store, rt->domain, &options, err);
+  es_projections *projections = NULL;
+  es_status status;
 
+  if (rt->projections != NULL) return ES_OK;
+  status = es__projections_open(&projections, rt->store, rt->domain, &options, err);
   for (size_t i = 0; i < rt->modules.count && status == ES_OK; i++) {
     declaring job = {&rt->modules.items[i], LUA_NOREF};
     if (job.module->name == NULL || !job.module->is_projection) continue;
     status = es__domain_run(rt->domain, take_reference, &job, err);
     if (status == ES_OK)
-      status = es__projections_declare(rt->projections, job.reference, job.module->hash, err);
+      status = es__projections_declare(projections, job.reference, job.module->hash, err);
+  }
+  if (status == ES_OK) {
+    rt->projections = projections;
+  } else {
+    es__projections_close(projections);
   }
   return status;
 }
@@ -100,7 +109,6 @@ es_status es_open(es_runtime **out, const es_options *options, es_error *err) {
   if (status == ES_OK) status = es__modules_read(&rt->modules, &rt->settings, rt->chain, err);
   if (status == ES_OK) status = es__modules_load(&rt->domain, &rt->modules, &rt->limits, err);
   if (status == ES_OK) status = open_store(rt, options, err);
-  if (status == ES_OK) status = open_projections(rt, err);
   if (status != ES_OK) goto done;
   *out = rt;
   rt = NULL;
@@ -278,15 +286,15 @@ void es_context_release(es_context *context) { es__context_release(context); }
 /* ---- projections ---- */
 
 /* Events of an open transaction may yet be rolled back: they must not be counted. */
-static es_status outside_transaction(const es_runtime *rt, es_error *err) {
-  if (!rt->in_transaction) return ES_OK;
+static es_status ready_to_project(es_runtime *rt, es_error *err) {
+  if (!rt->in_transaction) return open_projections(rt, err);
   return es__fail(err, ES_ERR_USAGE, "in_transaction",
                   "projections cannot run inside a transaction: commit it first");
 }
 
 es_status es_project(es_runtime *rt, const char *name, es_progress progress, void *progress_data,
                      es_error *err) {
-  es_status status = outside_transaction(rt, err);
+  es_status status = ready_to_project(rt, err);
 
   if (status != ES_OK) return status;
   return es__projections_run(rt->projections, name, progress, progress_data, err);
@@ -294,7 +302,7 @@ es_status es_project(es_runtime *rt, const char *name, es_progress progress, voi
 
 es_status es_project_rebuild(es_runtime *rt, const char *name, es_progress progress,
                              void *progress_data, es_error *err) {
-  es_status status = outside_transaction(rt, err);
+  es_status status = ready_to_project(rt, err);
 
   if (status != ES_OK) return status;
   return es__projections_rebuild(rt->projections, name, progress, progress_data, err);
@@ -302,12 +310,17 @@ es_status es_project_rebuild(es_runtime *rt, const char *name, es_progress progr
 
 es_status es_project_status(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
+  es_status status = open_projections(rt, err);
 
-  return hand_out(out, &buf, es__projections_status(rt->projections, &buf, err), err);
+  if (status == ES_OK) status = es__projections_status(rt->projections, &buf, err);
+  return hand_out(out, &buf, status, err);
 }
 
 es_status es_query(es_runtime *rt, const char *projection, const char *query,
                    const char *params_json, es_row row, void *row_data, es_error *err) {
+  es_status status = open_projections(rt, err);
+
+  if (status != ES_OK) return status;
   return es__projections_query(rt->projections, projection, query, es__tenant(rt), params_json, row,
                                row_data, err);
 }

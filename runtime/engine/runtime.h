@@ -16,7 +16,7 @@ struct es_runtime {
   es_domain *domain;
   es_chain *chain;
   es_store *store;
-  es_projections *projections;
+  es_projections *projections; /* NULL until first used */
   es_id_source ids;
   es_actor_policy actor_policy;
   es_context *context; /* the innermost frame, or NULL */
