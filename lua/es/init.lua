@@ -42,6 +42,12 @@ local function copy(from)
   return out
 end
 
+-- The module's line that made an event, for errors; none after a tail call (`return es.event(…)`), which leaves no frame.
+local function place()
+  local at = support.caller(3)
+  return at and not at:find("^lua/es/") and at or nil
+end
+
 --- A new event for a decision to return. Immutable: with_* return a new one.
 -- @param event_type string: declared in the aggregate's `events`
 -- @param data table|nil: its fields
@@ -52,7 +58,7 @@ function es.event(event_type, data)
   if data ~= nil and type(data) ~= "table" then
     error("es.event(\"" .. event_type .. "\"): data must be a table", 2)
   end
-  return setmetatable({ event_type = event_type, data = data or {}, at = support.caller(2) }, Event)
+  return setmetatable({ event_type = event_type, data = data or {}, at = place() }, Event)
 end
 
 --- The same event with these metadata names added or replaced.
