@@ -17,7 +17,7 @@ local context = {}
 
 local function enter(handle, given, guarded, what)
   if type(given) ~= "table" then error(("%s: frame expected, got %s"):format(what, type(given)), 3) end
-  local scope, message, code, details = handle:enter(frame.take(given, NO_OTHERS, what) or {}, guarded)
+  local scope, message, code, details = handle:enter(frame.take(given, NO_OTHERS, what, 4) or {}, guarded)
   if not scope then errors.raise(message, code, details) end
   return scope
 end
@@ -39,7 +39,10 @@ function context.new(handle)
   --- Raises for a malformed frame, so that no code runs as somebody else by accident.
   ---@param given esrun.Frame
   ---@return esrun.Scope
-  function of.enter(given) return enter(handle, given, false, "es.context.enter") end
+  function of.enter(given)
+    local scope = enter(handle, given, false, "es.context.enter") -- no tail call: an error blames the caller
+    return scope
+  end
 
   --- A copy of what is in force; absent members are nil. `es.context()` is the same.
   ---@return esrun.CurrentContext

@@ -54,16 +54,22 @@ end
 --- Takes the frame's fields out of a table; the other fields must be in `others`.
 ---@param given table
 ---@param others table<string, boolean> other names that are fine
----@param what string names the call in an error, which blames the caller's caller
+---@param what string names the call in an error
+---@param level? integer whom the error blames; 3: the caller's caller
 ---@return table? members for the core; nil when the table has no field of a frame
-function frame.take(given, others, what)
+function frame.take(given, others, what, level)
   local members
   for name, value in pairs(given) do
     if MEMBERS[name] or METADATA[name] then
       members = members or {}
       members[name] = value
     elseif not others[name] then
-      error(("%s: unknown field '%s'"):format(what, tostring(name)), 3)
+      error(("%s: unknown field '%s'"):format(what, tostring(name)), level or 3)
+    end
+  end
+  if members and members.metadata == core.none then
+    for name in pairs(METADATA) do
+      if members[name] ~= nil then error(("%s: metadata is none, so %s cannot be given"):format(what, name), level or 3) end
     end
   end
   if members then members.metadata = with_well_known(members.metadata, members) end
