@@ -7,14 +7,14 @@ local handlers = {}
 --- POST /orders
 function handlers.create_order(es, params)
   local order_id = esrun.new_id()
-  local reply, message, code = es:execute("Order/" .. order_id, "create", params)
+  local reply, message, code = es:dispatch("CreateOrder", order_id, params)
   if not reply then return nil, message, code end
   return { order_id = order_id, status = "created" }
 end
 
 --- POST /orders/{order_id}/ship
 function handlers.ship_order(es, order_id, params)
-  local reply, message, code = es:execute("Order/" .. order_id, "ship", params)
+  local reply, message, code = es:dispatch("ShipOrder", order_id, params)
   if not reply then return nil, message, code end
   return { status = "shipped" }
 end

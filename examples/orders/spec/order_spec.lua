@@ -47,6 +47,16 @@ describe("an order", function()
     assert.equal("user:sam", order.shipped_by)
   end)
 
+  -- covers E38
+  it("is the same when it is loaded again", function()
+    local id = create()
+    local first = assert(with(CUSTOMER, es.load, es, "Order/" .. id))
+    local again = assert(with(CUSTOMER, es.load, es, "Order/" .. id))
+    assert.equal(1, first.version)
+    assert.equal(first.state_hash, again.state_hash)
+    assert.same(first.state, again.state)
+  end)
+
   -- covers E35
   it("cannot be created twice", function()
     local id = create()
