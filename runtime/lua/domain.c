@@ -223,7 +223,8 @@ void es__domain_load(lua_State *L, const char *source, size_t length, const char
 
   luaL_checkstack(L, 4, NULL);
   snprintf(name, sizeof name, "@%s", chunk_name);
-  if (luaL_loadbufferx(L, source, length, name, "t") != LUA_OK) lua_error(L);
+  int status = luaL_loadbufferx(L, source, length, name, "t");
+  if (status != LUA_OK) es__rethrow(L, status);
   es__environment_push(L);
   lua_setupvalue(L, -2, 1); /* _ENV, the only upvalue of a chunk */
   lua_call(L, 0, 1);

@@ -326,6 +326,8 @@ void es__event_object_open(lua_State *L) {
   if (domain->event_object == NULL) luaL_error(L, "out of memory");
   lua_newuserdatauv(L, 0, SLOT_METADATA);
   luaL_newmetatable(L, "es.event");
+  lua_pushliteral(L, "event");
+  lua_setfield(L, -2, "__name");
   push_field_numbers(L);
   lua_pushcclosure(L, event_index, 1);
   lua_setfield(L, -2, "__index");
@@ -339,6 +341,8 @@ void es__event_object_open(lua_State *L) {
 
   lua_newuserdatauv(L, 0, SLOT_MADE);
   luaL_newmetatable(L, "es.event_data");
+  lua_pushliteral(L, "event data");
+  lua_setfield(L, -2, "__name");
   lua_pushcfunction(L, data_index);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, data_refuse);

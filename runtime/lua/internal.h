@@ -62,6 +62,9 @@ static inline void es__tick(lua_State *L, es_domain *domain) {
   if (domain->limits.attention) es__limits_tick(L, domain);
 }
 
+/* Raises the error at the top, which lua_pcall or lua_load returned with `status`, again: running out of memory stays that. */
+_Noreturn void es__rethrow(lua_State *L, int status);
+
 /* Writes "file.lua:LINE" of the first frame of project code at `level` or above, or of any Lua code if there is none. */
 bool es__lua_where(char *out, size_t size, lua_State *L, int level);
 

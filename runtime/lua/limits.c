@@ -19,10 +19,12 @@
 #include "lua/internal.h"
 
 enum {
-  HOOK_COUNT = 1000, /* instructions between two looks at the clock, with a count hook */
-  TICK_COUNT = 256,  /* rounds of a loop in C between two looks at the clock */
-  REPEAT_NS = 20 * 1000 *
-              1000, /* the timer repeats: a signal that met Lua halfway into a call is not lost */
+  /* Instructions between two looks at the clock, with a count hook; each may be a long call. */
+  HOOK_COUNT = 200,
+  /* Rounds of a loop in C between two looks at the clock, with a count hook. */
+  TICK_COUNT = 256,
+  /* The timer repeats, so that a signal that met Lua halfway into a call is not lost. */
+  REPEAT_NS = 20 * 1000 * 1000,
   DEFAULT_TIME_US = 1000 * 1000
 };
 static const size_t DEFAULT_MEMORY = (size_t)256 * 1024 * 1024;

@@ -1,7 +1,17 @@
 /* protected: pcall and xpcall of domain code and built-in modules. They catch every error but the limits': those end the
  * run. xpcall's handler runs after unwinding, since Lua runs a real message handler with hooks off, where nothing could
  * stop it. */
+#include <stdlib.h>
+
 #include "lua/internal.h"
+
+void es__rethrow(lua_State *L, int status) {
+  es_limits *limits = &es__domain_of(L)->limits;
+
+  if (status == LUA_ERRMEM && limits->hit == ES_LIMIT_NONE) limits->hit = ES_LIMIT_MEMORY;
+  lua_error(L);
+  abort(); /* not reached: lua_error does not return */
+}
 
 /* After a failed lua_pcall: passes a limit on, else returns. */
 static void pass_limits_on(lua_State *L, int status) {

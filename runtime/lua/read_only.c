@@ -98,6 +98,8 @@ void es__read_only_open(lua_State *L) {
                                          {NULL, NULL}};
 
   luaL_newmetatable(L, "es.read_only");
+  lua_pushliteral(L, "read-only table");
+  lua_setfield(L, -2, "__name");
   luaL_setfuncs(L, metamethods, 0);
   es__domain_of(L)->read_only_metatable = lua_topointer(L, -1);
   lua_pop(L, 1);

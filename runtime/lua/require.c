@@ -48,10 +48,9 @@ static void run_module(lua_State *L, int modules, const char *name) {
   lua_setfield(L, modules, name);
   int status = lua_pcall(L, 0, 1, 0);
   if (status != LUA_OK) {
-    if (status == LUA_ERRMEM) es__domain_of(L)->limits.hit = ES_LIMIT_MEMORY;
     lua_pushnil(L);
     lua_setfield(L, modules, name);
-    lua_error(L);
+    es__rethrow(L, status);
   }
   lua_pushvalue(L, -1);
   lua_setfield(L, modules, name);
@@ -76,7 +75,8 @@ void es__domain_push_builtin(lua_State *L, const char *name) {
       if (module == NULL) luaL_error(L, "there is no built-in module '%s'", name);
       snprintf(chunk, sizeof chunk, "=%s",
                module->path); /* '=' marks frames that are not the project's */
-      if (luaL_loadbufferx(L, module->text, module->length, chunk, "t") != LUA_OK) lua_error(L);
+      int loaded = luaL_loadbufferx(L, module->text, module->length, chunk, "t");
+      if (loaded != LUA_OK) es__rethrow(L, loaded);
       es__environment_push_trusted(L);
       lua_setupvalue(L, -2, 1);
       run_module(L, modules, name);
@@ -123,7 +123,7 @@ static void load_project_module(lua_State *L, const char *name) {
   if (status != ES_OK) es__domain_raise(L, &err);
   int loaded = luaL_loadbufferx(L, source, length, chunk, "t");
   free(source);
-  if (loaded != LUA_OK) lua_error(L);
+  if (loaded != LUA_OK) es__rethrow(L, loaded);
   es__environment_push(L);
   lua_setupvalue(L, -2, 1);
 }

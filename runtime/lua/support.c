@@ -116,6 +116,11 @@ static int new_array(lua_State *L) {
   }
   luaL_checktype(L, 1, LUA_TTABLE);
   es__lua_push_array_metatable(L);
+  /* Another metatable has a meaning of its own: it may even be what freezes a shared library. */
+  if (lua_getmetatable(L, 1) && !lua_rawequal(L, -1, 2)) {
+    return luaL_error(L, "a table with a metatable cannot become a list");
+  }
+  lua_settop(L, 2);
   lua_setmetatable(L, 1);
   return 1;
 }
