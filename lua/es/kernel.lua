@@ -13,6 +13,7 @@ local kernel = {
 }
 
 local event_owner = {} -- event type -> aggregate name, since types are unique in a project
+local dispatch_owner = {} -- dispatch name -> the command that has it, unique likewise
 
 local function fail(where, format, ...)
   support.raise { status = "lua", code = "bad_declaration", message = where .. ": " .. format:format(...) }
@@ -125,6 +126,13 @@ local function compile_command(where, name, command)
   local exists = command.exists
   if exists ~= nil and exists ~= true and exists ~= false and type(exists) ~= "string" then
     fail(here, "exists must be true or the message for a missing aggregate")
+  end
+  if command.dispatch then
+    local owner = dispatch_owner[command.dispatch]
+    if owner then
+      fail(here, "dispatch name %s is already that of %s", command.dispatch, owner)
+    end
+    dispatch_owner[command.dispatch] = here
   end
   if (command.params or {}).actor_id ~= nil then
     fail(here, "a parameter cannot be named actor_id: who acts comes from the context (ctx.actor_id)")

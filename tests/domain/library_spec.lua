@@ -158,6 +158,14 @@ describe("the domain library in a domain state", function()
     end
   end)
 
+  -- covers E23
+  it("refuses two commands of one dispatch name", function()
+    local twice = ITEM:gsub("copy = {", 'copy = { dispatch = "Copy",'):gsub("odd = {", 'odd = { dispatch = "Copy",')
+    local opened, message = open(twice)
+    assert.is_nil(opened)
+    assert.truthy(message:find("commands.odd: dispatch name Copy is already that of .*commands.copy"), message)
+  end)
+
   -- covers E18
   it("refuses actor_id as a declared parameter and as a given one", function()
     local opened, message = open((ITEM:gsub("params = { tags", "params = { actor_id = \"string\", tags", 1)))
