@@ -86,11 +86,10 @@ static void push_kept(lua_State *L, const struct input *input, es_text name, uns
   }
   lua_pushlstring(L, name.data, name.length);
   if (name.length > ES_CODEC_NAME_MAX) return;
-  kept->length = 0; /* until the table has it: what follows may raise */
   lua_pushvalue(L, -1);
   lua_rawseti(L, input->names, (lua_Integer)mix + 1);
-  memcpy(kept->bytes, lua_tostring(L, -1),
-         name.length); /* a finaliser may have read JSON into the scratch */
+  /* From Lua's copy: a finaliser may by now have read other JSON into the scratch. */
+  memcpy(kept->bytes, lua_tostring(L, -1), name.length);
   kept->length = (unsigned char)name.length;
 }
 
