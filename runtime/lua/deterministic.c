@@ -16,14 +16,16 @@ typedef struct es_key {
 } es_key;
 
 static void read_key(lua_State *L, int index, es_key *key) {
+  int exact = 0;
+
   key->type = lua_type(L, index);
   switch (key->type) {
   case LUA_TBOOLEAN:
     key->integer = lua_toboolean(L, index);
     break;
   case LUA_TNUMBER:
-    key->is_integer = lua_isinteger(L, index);
-    key->integer = lua_tointeger(L, index);
+    key->integer = lua_tointegerx(L, index, &exact); /* 2.0 as a key is 2 */
+    key->is_integer = exact != 0;
     key->number = lua_tonumber(L, index);
     break;
   case LUA_TSTRING:

@@ -62,6 +62,9 @@ static bool in_class(int c, int class) {
   case 'x':
     in = isxdigit(c) != 0;
     break;
+  case 'z': /* undocumented, but stock Lua knows it */
+    in = c == '\0';
+    break;
   default:
     return class == c;
   }

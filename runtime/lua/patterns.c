@@ -140,11 +140,7 @@ static void add_template(const es_matcher *m, luaL_Buffer *out, const char *s, c
     } else if (escape[1] == '0') {
       luaL_addlstring(out, s, (size_t)(e - s));
     } else if (escape[1] >= '0' && escape[1] <= '9') {
-      int index = escape[1] - '1';
-      if (index != 0 && index >= m->capture_count) {
-        luaL_error(m->L, "invalid capture index %%%d in replacement string", index + 1);
-      }
-      text = capture_text(m, index, s, e, &taken);
+      text = capture_text(m, escape[1] - '1', s, e, &taken);
       if (text != NULL)
         luaL_addlstring(out, text, taken);
       else

@@ -109,7 +109,8 @@ static int concat(lua_State *L) {
   while (at <= last) {
     lua_rawgeti(L, 1, at);
     if (!lua_isstring(L, -1)) {
-      return luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)at);
+      return luaL_error(L, "invalid value (%s) at index %I in table for 'concat'",
+                        luaL_typename(L, -1), (LUAI_UACINT)at);
     }
     luaL_addvalue(&out);
     es__tick(L, domain);
