@@ -70,7 +70,7 @@ void es__lua_push_json(lua_State *L, const char *text, size_t length);
 /* Appends the canonical JSON of the value at index. A table with the array metatable or keys 1..n is an array, an empty
  * plain table is an object. Raises an es_error ES_ERR_USAGE ("not_json") whose message starts with the path under `root`,
  * e.g. "data.lines[2].price: NaN cannot be stored", for: functions, userdata (an event says: keep e:copy() instead), holes,
- * mixed or other keys, NaN, infinities, invalid UTF-8, cycles, more than 128 levels. `out` is owned by the caller, outside
+ * mixed or other keys, a metatable of its own, NaN, infinities, invalid UTF-8, cycles, more than 128 levels. `out` is owned by the caller, outside
  * the protected call. */
 void es__lua_write_json(lua_State *L, int index, es_buf *out, const char *root);
 
