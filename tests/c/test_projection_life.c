@@ -145,6 +145,42 @@ static void a_killed_runner_loses_and_doubles_nothing(void **state) {
   world_close(&w);
 }
 
+/* Kills the process when a transaction has just become durable, before anything else is done. */
+static int die_when_committed(void *data, sqlite3 *db, const char *name, int pages) {
+  (void)data, (void)db, (void)name, (void)pages;
+  raise(SIGKILL);
+  return SQLITE_OK;
+}
+
+static void rows_and_cursor_become_durable_together(void **state) {
+  place *p = *state;
+  world w;
+
+  open_counter(&w, p->store);
+  happen_often(&w, 3500);
+  world_close(&w);
+  for (int i = 0; i < 3; i++) {
+    pid_t child = fork();
+    int status;
+    if (child == 0) {
+      es_projection *found = NULL;
+      open_counter(&w, p->store);
+      es__projections_find(&found, w.projections, "counter", NULL);
+      es__projection_use_current(found, true, NULL);
+      sqlite3_wal_hook(found->file->db, die_when_committed, NULL);
+      es__projections_run(w.projections, NULL, NULL, NULL, NULL);
+      _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+  }
+  open_counter(&w, p->store);
+  assert_sum(&w, 3000); /* each of the three finished one transaction */
+  must_run(&w, NULL);
+  assert_sum(&w, 3500);
+  world_close(&w);
+}
+
 static bool die_after(void *data, int64_t done, int64_t total) {
   (void)done, (void)total;
   if (--*(int *)data == 0) raise(SIGKILL);
@@ -264,6 +300,36 @@ static void honest_handlers_that_are_slow_together_go_on(void **state) {
   happen_often(&w, 600);
   must_run(&w, NULL);
   assert_sum(&w, 600);
+  world_close(&w);
+}
+
+static void a_full_disk_is_not_the_handlers_fault(void **state) {
+  place *p = *state;
+  es_projection *found;
+  world w;
+
+  world_open(&w, p->store);
+  must_declare(
+      &w, "projections/counter.lua",
+      "local es = require 'es'\nlocal C = es.projection 'counter'\n"
+      "C.tables = { rows = { id = 'integer', text = 'string', key = { 'id' } } }\n"
+      "C.on = { Counted = function(t, e)\n"
+      "  pcall(function() t.rows:put { id = e.position, text = ('x'):rep(1000) } end)\n" /* even so */
+      "end }\n"
+      "C.queries = { sum = { sql = 'SELECT count(*) AS n FROM rows' } }\nreturn C\n");
+  happen_often(&w, 10);
+  must_run(&w, NULL);
+  happen_often(&w, 2000);
+  assert_int_equal(es__projections_find(&found, w.projections, "counter", &w.err), ES_OK);
+  assert_int_equal(es__projection_file_exec(found->file, "PRAGMA max_page_count = 100", &w.err),
+                   ES_OK);
+  assert_int_equal(es__projections_run(w.projections, NULL, NULL, NULL, &w.err), ES_ERR_STORE);
+  assert_string_equal(w.err.code, "disk_full");
+  assert_status_contains(&w, "\"state\":\"running\",\"position\":10,");
+  assert_int_equal(es__projection_file_exec(found->file, "PRAGMA max_page_count = 100000", &w.err),
+                   ES_OK);
+  must_run(&w, NULL);
+  assert_sum(&w, 2010);
   world_close(&w);
 }
 
@@ -605,6 +671,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       PLACED(several_runners_at_once_count_each_event_once),
       PLACED(a_killed_runner_loses_and_doubles_nothing),
+      PLACED(rows_and_cursor_become_durable_together),
+      PLACED(a_full_disk_is_not_the_handlers_fault),
       PLACED(a_rebuild_that_was_killed_leaves_the_old_rows_and_can_be_repeated),
       PLACED(a_run_stops_cleanly_between_transactions),
       PLACED(a_failing_handler_stops_only_its_projection_and_names_the_event),
