@@ -51,8 +51,9 @@ _Noreturn void es__domain_raise(lua_State *L, const es_error *err);
 void es__domain_load(lua_State *L, const char *source, size_t length, const char *chunk_name);
 
 /* Pushes the table of a built-in Lua module (lua/es/NAME.lua, compiled into the library): "es", "es.rule", "es.schema",
- * "es.kernel" … Built-in modules run with the real libraries available through upvalues; only those listed as public can
- * be required by domain code ("es", "es.rule", "es.schema"). Raises when there is none. */
+ * "es.kernel" … Built-in modules run with the stock libraries, except that patterns are bounded, pairs is ordered and limits
+ * pass through pcall; they may require each other and "es.support" (support.c). Domain code can require those that
+ * require.c lists as public, and gets read-only views. Raises when there is none. */
 void es__domain_push_builtin(lua_State *L, const char *name);
 
 /* Pushes a read-only view of the table at `index`: reads and iterates like the table (nested tables come out as views

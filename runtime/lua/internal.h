@@ -81,7 +81,7 @@ bool es__push_frozen(lua_State *L, int index);
 
 /* ---- the library's other files: each adds or replaces functions in the table at the top ---- */
 
-void es__deterministic_open(lua_State *L);   /* pairs, next, ipairs, tostring, type … */
+void es__deterministic_open(lua_State *L);   /* pairs, next, tostring, type */
 void es__metatables_open(lua_State *L);      /* getmetatable, setmetatable */
 void es__string_open(lua_State *L);          /* the string library */
 void es__patterns_open(lua_State *L);        /* find, match, gmatch, gsub */

@@ -270,6 +270,27 @@ static void after_a_failed_handler_the_event_is_gone(void **state) {
   expect_of_event("return e.data.title", "T");
 }
 
+static int keep_and_fail(lua_State *L) {
+  es_event *own = lua_touserdata(L, 1);
+  es__lua_push_event(L, own, 0);
+  lua_setfield(L, LUA_REGISTRYINDEX, "kept");
+  return luaL_error(L, "failed");
+}
+
+static int read_kept(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "kept");
+  lua_getfield(L, -1, "version");
+  return 0;
+}
+
+static void a_failed_run_releases_its_event(void **state) {
+  es_error err = ES_ERROR_INIT;
+  (void)state;
+  assert_int_equal(es__domain_run(domain, keep_and_fail, &event, &err), ES_ERR_LUA);
+  assert_int_equal(es__domain_run(domain, read_kept, NULL, &err), ES_ERR_LUA);
+  assert_non_null(strstr(err.message, "e.version was read after its handler had ended"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(every_member_can_be_read, reset_event),
@@ -282,6 +303,7 @@ int main(void) {
       cmocka_unit_test_setup(upcast_data_stands_for_the_stored_one, reset_event),
       cmocka_unit_test_setup(an_event_not_stored_yet_has_no_place_and_no_hash, reset_event),
       cmocka_unit_test_setup(damaged_data_is_an_error_that_says_where, reset_event),
+      cmocka_unit_test_setup(a_failed_run_releases_its_event, reset_event),
       cmocka_unit_test_setup(after_a_failed_handler_the_event_is_gone, reset_event),
   };
   return cmocka_run_group_tests(tests, open_domain, close_domain);
