@@ -36,7 +36,7 @@ local function check_text(path, text)
       if line:find(pattern) then offend(path, number, "a path of somebody's machine: %s", line:match(pattern)) end
     end
     if line:find("%s$") and not path:find("%.md$") then offend(path, number, "white space at the end of the line") end
-    if line:find("\t") then offend(path, number, "a tab: indent with spaces") end
+    if line:find("\t") and not path:find("%.go$") then offend(path, number, "a tab: indent with spaces") end
   end)
 end
 
