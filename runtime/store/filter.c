@@ -38,13 +38,15 @@ es_status es__filter_init(es_filter_terms *out, const es_filter *filter, es_erro
       .from_time = filter->from_time == 0 ? INT64_MIN : filter->from_time,
       .to_time = filter->to_time == 0 ? INT64_MAX : filter->to_time,
       .after_position = filter->after_position,
+      .from_version = filter->from_version,
       .to_version = filter->to_version == 0 ? INT64_MAX : filter->to_version,
       .limit = filter->limit == 0 ? INT64_MAX : filter->limit,
       .reverse = filter->reverse,
   };
-  if (filter->limit < 0 || filter->after_position < 0 || filter->to_version < 0) {
+  if (filter->limit < 0 || filter->after_position < 0 || filter->from_version < 0 ||
+      filter->to_version < 0) {
     return es__fail(err, ES_ERR_USAGE, "malformed_filter",
-                    "limit, after_position and to_version cannot be negative");
+                    "limit, after_position, from_version and to_version cannot be negative");
   }
   status = copy_text(&out->tenant_id, filter->tenant_id, err);
   if (status == ES_OK) status = copy_text(&out->actor_id, filter->actor_id, err);
@@ -79,8 +81,8 @@ static bool id_matches(const es_filter_id *term, bool present, const uint8_t id[
 }
 
 bool es__filter_matches(const es_filter_terms *terms, const es_event *event) {
-  return event->version <= terms->to_version && event->recorded_at >= terms->from_time &&
-         event->recorded_at < terms->to_time &&
+  return event->version >= terms->from_version && event->version <= terms->to_version &&
+         event->recorded_at >= terms->from_time && event->recorded_at < terms->to_time &&
          text_matches(&terms->aggregate_id, event->aggregate_id) &&
          text_matches(&terms->aggregate_type, event->aggregate_type) &&
          text_matches(&terms->tenant_id, event->tenant_id) &&

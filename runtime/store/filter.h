@@ -28,6 +28,7 @@ typedef struct es_filter_terms {
   int64_t from_time;      /* INT64_MIN: no bound */
   int64_t to_time;        /* exclusive; INT64_MAX: no bound */
   int64_t after_position; /* exclusive; forward 0: from the start, reverse 0: from the end */
+  int64_t from_version;   /* 0: no bound */
   int64_t to_version;     /* INT64_MAX: no bound */
   int64_t limit;          /* INT64_MAX: no limit */
   bool reverse;

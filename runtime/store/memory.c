@@ -208,7 +208,9 @@ static es_status stamp(es_event *event, const memory_store *store, const es_comm
                        const memory_stream *stream, es_error *err) {
   const es_event *last =
       store->event_count == 0 ? NULL : &store->events[store->event_count - 1]->event;
+  es_status status = es__next_version(commit, event, (int64_t)stream->count, err);
 
+  if (status != ES_OK) return status;
   event->position = (int64_t)store->event_count + 1;
   event->version = (int64_t)stream->count + 1;
   memset(event->previous_hash, 0, ES_HASH_SIZE);

@@ -152,6 +152,9 @@ static es_status enter_stream(stream_at *at, es_sqlite *store, const es_event *e
 
 static es_status stamp(es_event *event, es_sqlite *store, const es_commit *commit,
                        const stream_at *at, es_error *err) {
+  es_status status = es__next_version(commit, event, at->version, err);
+
+  if (status != ES_OK) return status;
   event->position = store->head.position + 1;
   event->version = at->version + 1;
   memcpy(event->previous_hash, store->head.hash, ES_HASH_SIZE);

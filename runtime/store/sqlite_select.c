@@ -21,7 +21,8 @@ enum {
   TERM_AGGREGATE_TYPE = 1 << 10,
   TERM_TENANT = 1 << 11,
   TERM_NO_TENANT = 1 << 12,
-  TERM_TO_VERSION = 1 << 13
+  TERM_FROM_VERSION = 1 << 13,
+  TERM_TO_VERSION = 1 << 14
 };
 
 /* In order of preference: the first whose bit is set leads. */
@@ -56,6 +57,7 @@ static const struct {
     /* "<> 0" repeats the partial index's condition, which the planner cannot see in a parameter. */
     {TERM_TENANT, " AND tenant = ?12 AND tenant <> 0"},
     {TERM_NO_TENANT, " AND tenant = 0"},
+    {TERM_FROM_VERSION, " AND version >= ?15"},
     {TERM_TO_VERSION, " AND version <= ?13"},
 };
 
@@ -70,6 +72,7 @@ static uint32_t shape_of(const es_selection *selection) {
     shape |= terms->causation_id.none ? TERM_NO_CAUSATION : TERM_CAUSATION;
   if (terms->actor_id.set) shape |= TERM_ACTOR;
   if (terms->event_type.set) shape |= TERM_EVENT_TYPE;
+  if (terms->from_version > 0) shape |= TERM_FROM_VERSION;
   if (terms->to_version != INT64_MAX) shape |= TERM_TO_VERSION;
   if (selection->stream_id != 0) return shape | TERM_STREAM; /* implies tenant, type and id */
   if (terms->aggregate_id.set) shape |= TERM_AGGREGATE_ID;
@@ -161,6 +164,7 @@ es_status es__sqlite_select_page(sqlite3_stmt **out, es_sqlite *store,
   sqlite3_bind_int64(statement, 12, selection->tenant);
   sqlite3_bind_int64(statement, 13, terms->to_version);
   sqlite3_bind_int64(statement, 14, selection->last_version);
+  sqlite3_bind_int64(statement, 15, terms->from_version);
   *out = statement;
   return ES_OK;
 }
@@ -263,6 +267,9 @@ es_status es__sqlite_select(es_selection *out, es_sqlite *store, const es_filter
   if (status == ES_OK) status = resolve_stream(out, store, err);
   if (status == ES_OK) status = bound_positions(out, store, err);
   if (terms->event_id.none || terms->correlation_id.none) out->nothing = true;
-  if (terms->reverse) out->last_version = INT64_MAX;
+  if (terms->reverse)
+    out->last_version = INT64_MAX;
+  else if (terms->from_version > 0)
+    out->last_version = terms->from_version - 1;
   return status;
 }

@@ -166,6 +166,16 @@ es_status es__version_conflict(const es_condition *condition, int64_t actual_ver
   return ES_ERR_CONFLICT;
 }
 
+es_status es__next_version(const es_commit *commit, const es_event *event, int64_t actual_version,
+                           es_error *err) {
+  es_condition condition = {{event->tenant_id, event->aggregate_type, event->aggregate_id},
+                            event->version - 1};
+
+  if (!commit->check_versions || event->version == 0 || event->version == actual_version + 1)
+    return ES_OK;
+  return es__version_conflict(&condition, actual_version, err);
+}
+
 es_status es__duplicate_event(const es_event *event, es_error *err) {
   char text[ES_ID_TEXT_SIZE];
 

@@ -54,6 +54,8 @@ typedef struct es_commit {
   const es_reply_record *reply; /* NULL: none */
   int64_t now;                  /* recorded_at is this or the store's last, whichever is later */
   bool keep_recorded_at; /* import: take recorded_at from the events; going backwards is an error */
+  bool
+      check_versions; /* a version that an event comes with (not 0) must be the next of its stream */
   /* Out: true when reply->key was there already: nothing was appended, *existing is the record (caller frees). */
   bool duplicate;
   es_reply_record existing;
@@ -152,6 +154,9 @@ void es__store_close(es_store *store);                                  /* NULL 
 /* For kinds: the typed refusals they share. */
 es_status es__version_conflict(const es_condition *condition, int64_t actual_version,
                                es_error *err);
+/* ES_OK when es_commit.check_versions asks nothing of this event, or its version follows the stream's. */
+es_status es__next_version(const es_commit *commit, const es_event *event, int64_t actual_version,
+                           es_error *err);
 es_status es__duplicate_event(const es_event *event, es_error *err);
 es_status es__time_conflict(const es_event *event, es_error *err);
 

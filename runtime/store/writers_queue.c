@@ -132,7 +132,10 @@ es_status es__queue_open(es_queue **out, const char *store_path, es_error *err) 
   *out = queue;
   queue = NULL;
 done:
-  if (fd >= 0) close(fd); /* gives up the flock; the mapping stays */
+  if (fd >= 0) {
+    flock(fd, LOCK_UN); /* closing would not give it up: the mapping keeps the open file alive */
+    close(fd);
+  }
   es__queue_close(queue);
   return status;
 }
