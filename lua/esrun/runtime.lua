@@ -203,6 +203,7 @@ end
 ---@field from? string|integer recorded_at at or after
 ---@field to? string|integer recorded_at before
 ---@field after? integer positions above; in reverse: below
+---@field from_version? integer
 ---@field to_version? integer
 ---@field limit? integer
 ---@field reverse? boolean
@@ -210,7 +211,7 @@ end
 
 local FILTER = {
   actor_id = true, event_type = true, aggregate_type = true, aggregate_id = true, event_id = true, correlation_id = true,
-  causation_id = true, tenant_id = true, from = true, to = true, after = true, to_version = true, limit = true,
+  causation_id = true, tenant_id = true, from = true, to = true, after = true, from_version = true, to_version = true, limit = true,
   reverse = true, form = true,
 }
 

@@ -305,10 +305,13 @@ es_status es_transaction_begin(es_runtime *rt, es_error *err) {
 
 es_status es_transaction_commit(es_runtime *rt, es_error *err) {
   rt->in_transaction = false;
-  return es__store_commit(rt->store, err);
+  es_status status = es__store_commit(rt->store, err);
+  if (status != ES_OK) es__fold_forget(rt->domain);
+  return status;
 }
 
 void es_transaction_rollback(es_runtime *rt) {
   rt->in_transaction = false;
   es__store_rollback(rt->store);
+  es__fold_forget(rt->domain); /* kept states may hold what was undone */
 }

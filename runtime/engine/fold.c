@@ -1,4 +1,5 @@
-/* fold: an aggregate's state from its events, through the module's apply, in bounded batches. */
+/* fold: an aggregate's state from its events, through the module's apply, in bounded batches. The states folded last are kept
+ * in the domain, so that the next command folds only what came since; what the store holds always decides. */
 #include "engine/fold.h"
 
 #include <lauxlib.h>
@@ -8,9 +9,11 @@
 #include "base/error.h"
 #include "engine/modules.h"
 
-enum { FOLD_BATCH = 1024 };
+enum { FOLD_BATCH = 1024, STATES_KEPT = 256 };
 
-static char state_key;
+/* Registry slots: the state folded last, and the kept ones: two tables of up to STATES_KEPT each, by the stream's name;
+ * when the younger is full it becomes the older. An entry is { state, version, recorded_at }. */
+static char state_key, younger_key, older_key, count_key;
 
 void es__fold_push_state(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key); }
 
@@ -23,8 +26,84 @@ typedef struct folding {
   bool done;
 } folding;
 
+/* Names a stream: no part holds a NUL, and none differs from empty. */
+static void push_stream_key(lua_State *L, const es_stream_name *stream) {
+  lua_pushlstring(L, stream->aggregate_type.data, stream->aggregate_type.length);
+  lua_pushlstring(L, "", 1);
+  lua_pushlstring(L, stream->aggregate_id.data, stream->aggregate_id.length);
+  lua_pushlstring(L, "", stream->tenant_id.data == NULL ? 0 : 1);
+  lua_pushlstring(L, stream->tenant_id.data == NULL ? "" : stream->tenant_id.data,
+                  stream->tenant_id.length);
+  lua_concat(L, 5);
+}
+
+/* Takes a kept state, if there is one: it is not kept while it is worked on, so that a failing apply leaves none behind. */
+static bool take_kept(lua_State *L, folding *job) {
+  static char *const keys[] = {&younger_key, &older_key};
+  es_fold *fold = job->fold;
+
+  for (int i = 0; i < 2 && !fold->fresh; i++) {
+    lua_settop(L, 1);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, keys[i]) != LUA_TTABLE) continue;
+    push_stream_key(L, &fold->stream);
+    lua_pushvalue(L, 3);
+    if (lua_rawget(L, 2) != LUA_TTABLE) continue;
+    lua_rawgeti(L, 4, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+    lua_rawgeti(L, 4, 2);
+    fold->version = lua_tointeger(L, -1);
+    lua_rawgeti(L, 4, 3);
+    fold->last_recorded_at = lua_tointeger(L, -1);
+    lua_settop(L, 3);
+    lua_pushnil(L);
+    lua_rawset(L, 2);
+    return true;
+  }
+  return false;
+}
+
+static int keep_state(lua_State *L) {
+  folding *job = lua_touserdata(L, 1);
+
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &count_key);
+  lua_Integer count = lua_tointeger(L, -1);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &younger_key) != LUA_TTABLE || count >= STATES_KEPT) {
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &older_key);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &younger_key);
+    count = 0;
+  }
+  lua_pushinteger(L, count + 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &count_key);
+  push_stream_key(L, &job->fold->stream);
+  lua_createtable(L, 3, 0);
+  es__fold_push_state(L);
+  lua_rawseti(L, -2, 1);
+  lua_pushinteger(L, job->fold->version);
+  lua_rawseti(L, -2, 2);
+  lua_pushinteger(L, job->fold->last_recorded_at);
+  lua_rawseti(L, -2, 3);
+  lua_rawset(L, -3);
+  return 0;
+}
+
+static int forget(lua_State *L) {
+  static char *const keys[] = {&younger_key, &older_key, &count_key};
+
+  for (int i = 0; i < 3; i++) {
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, keys[i]);
+  }
+  return 0;
+}
+
+void es__fold_forget(es_domain *domain) { es__domain_run(domain, forget, NULL, NULL); }
+
 static int start_state(lua_State *L) {
   folding *job = lua_touserdata(L, 1);
+
+  if (take_kept(L, job)) return 0;
 
   es__kernel_push_function(L, "aggregate");
   lua_pushstring(L, job->aggregate_type);
@@ -197,8 +276,10 @@ es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *
     status = es__no_memory(err);
     goto done;
   }
+  fold->fresh = fold->fresh || fold->to_version != 0 || fold->to_time != 0;
   status = es__domain_run(domain, start_state, &job, err);
   if (status != ES_OK) goto done;
+  if (fold->version > 0) filter.from_version = fold->version + 1;
   filter.tenant_id = tenant == NULL ? ES_NONE : tenant;
   filter.aggregate_type = job.aggregate_type;
   filter.aggregate_id = id;
@@ -212,6 +293,10 @@ es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *
       es__domain_run(domain, release_event, NULL, NULL); /* nobody may read the event after this */
     }
   }
+  if (status == ES_OK && !fold->fresh && fold->version > 0) {
+    status = es__domain_run(domain, keep_state, &job, err);
+  }
+  if (status == ES_ERR_LUA) es__fold_forget(domain); /* kept states may be what filled the memory */
 done:
   es__store_cursor_close(job.cursor);
   es__buf_free(&text);

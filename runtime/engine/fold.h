@@ -1,4 +1,5 @@
-/* fold: an aggregate's state from its events, through the module's apply, in bounded batches. */
+/* fold: an aggregate's state from its events, through the module's apply, in bounded batches. The states folded last are kept in
+ * the domain, so that the next command folds only what came since; what the store holds always decides. */
 #ifndef ES_ENGINE_FOLD_H
 #define ES_ENGINE_FOLD_H
 
@@ -8,9 +9,10 @@
 typedef struct es_fold {
   /* in */
   es_stream_name stream;
-  int64_t to_version;    /* 0: all */
-  int64_t to_time;       /* recorded_at up to and including; 0: all */
-  int batch;             /* events a protected call; 0: 1,024 */
+  int64_t to_version; /* 0: all */
+  int64_t to_time;    /* recorded_at up to and including; 0: all */
+  int batch;          /* events a protected call; 0: 1,024 */
+  bool fresh;         /* neither use nor keep a state: for checks and for the past */
   bool
       rebuild_between; /* round-trip the state through JSON between batches: another insertion history, same value */
   /* out */
@@ -21,6 +23,9 @@ typedef struct es_fold {
 
 /* Folds the stream; the state is then es__fold_push_state(). Errors name stream, version and event. */
 es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *err);
+
+/* Forgets every kept state: after a rollback, versions may come again with other events. */
+void es__fold_forget(es_domain *domain);
 
 /* Pushes the last folded state. Only inside es__domain_run(). */
 void es__fold_push_state(lua_State *L);

@@ -95,7 +95,7 @@ static es_status warm_up(replay *self, const es_fold *how, es_error *err) {
 
 static es_status fold_both(replay *self, const es_stream_name *stream, int64_t to_version,
                            es_fold *out, es_error *err) {
-  es_fold first = {.stream = *stream, .to_version = to_version};
+  es_fold first = {.stream = *stream, .to_version = to_version, .fresh = true};
   es_fold second = first;
   es_status status;
 
@@ -145,7 +145,7 @@ static es_status each_stream(void *data, const es_stream_name *stream, int64_t v
                              es_error *err) {
   replay *self = data;
   const es_replay_options *options = self->options;
-  es_fold fold = {.stream = *stream};
+  es_fold fold = {.stream = *stream, .fresh = true};
   es_status status;
 
   if (stream->aggregate_type.data[0] == '$') return ES_OK; /* the runtime's own have no module */

@@ -61,6 +61,7 @@ static void read_filter(lua_State *L, int index, es_filter *filter) {
   filter->from_time = time_field(L, index, "from");
   filter->to_time = time_field(L, index, "to");
   filter->after_position = host_integer(L, index, "after", 0);
+  filter->from_version = host_integer(L, index, "from_version", 0);
   filter->to_version = host_integer(L, index, "to_version", 0);
   filter->limit = host_integer(L, index, "limit", 0);
   filter->reverse = host_flag(L, index, "reverse");

@@ -200,6 +200,12 @@ typedef struct es_options {
 /* Opens the project's modules and its store (created when missing). *out is closed with es_close(). */
 ES_API es_status es_open(es_runtime **out, const es_options *options, es_error *err);
 
+/* Reads the modules anew, loads and checks them in a new domain state, and puts them in force only if all of that
+ * succeeds: after an error the old ones are. *changed (may be NULL) says whether any text differs. A projection whose
+ * module changed then asks to be rebuilt; in an in-memory store projections start anew. esrun.lua is not read again. Not
+ * inside a transaction, a command or a callback. */
+ES_API es_status es_reload(bool *changed, es_runtime *rt, es_error *err);
+
 /* Closes a runtime and everything it opened. NULL is fine. Cursors and replies must be freed before. */
 ES_API void es_close(es_runtime *rt);
 
@@ -316,6 +322,32 @@ ES_API es_status es_transaction_begin(es_runtime *rt, es_error *err);
 ES_API es_status es_transaction_commit(es_runtime *rt, es_error *err);
 ES_API void es_transaction_rollback(es_runtime *rt);
 
+/* ---- Appending without a command: the door of trusted code ----------------------------------------------------- */
+
+typedef enum es_append_flags {
+  ES_APPEND_KEEP =
+      1, /* everything is taken as it comes, also recorded_at, and none means none: imports of an export */
+  ES_APPEND_UNCHECKED = 2 /* no module is asked; data and metadata must be canonical JSON already */
+} es_append_flags;
+
+/* Appends events that no command decided: an import, or what a test is given. No rule is asked and nothing is decided, so
+ * only code that may be trusted with that should call it. All or nothing, durable on ES_OK (inside a transaction: with
+ * it). At most 10,000 events, of any streams, in order.
+ *
+ * In: aggregate_type, aggregate_id, event_type, data. What is zero or none is filled in: event_id, occurred_at, and from
+ * the context tenant_id, actor_id, correlation_id and causation (unless ES_APPEND_KEEP); schema_version is the declared
+ * one, metadata {}. A version that is given must be the stream's next. recorded_at is the time of the call, with
+ * ES_APPEND_KEEP the event's; it may not go back. Events of another tenant than the context's need operator scope.
+ *
+ * Unless ES_APPEND_UNCHECKED, a module must declare the event and its data must fit: data of an older schema version is
+ * brought up to date for the check and stored as it is. Data and metadata become canonical JSON.
+ *
+ * Out: what was stored, in the same structs, unchanged on failure; their texts live until the next call on this runtime.
+ *   ES_ERR_USAGE     malformed or undeclared: *err names the event by its number   ES_ERR_DENIED   another tenant's
+ *   ES_ERR_CONFLICT  "version_conflict", "duplicate_event_id"                      ES_ERR_STORE    nothing is stored */
+ES_API es_status es_append(es_runtime *rt, es_event *events, size_t count, unsigned flags,
+                           es_error *err);
+
 /* ---- Reading ----------------------------------------------------------------------------------------------- */
 
 typedef struct es_load_options {
@@ -348,7 +380,8 @@ typedef struct es_filter {
   int64_t from_time;          /* recorded_at >= */
   int64_t to_time;            /* recorded_at <  ; 0: no bound */
   int64_t after_position;     /* exclusive; in reverse: only below it, 0: from the end */
-  int64_t to_version;         /* 0: no bound */
+  int64_t from_version;       /* version >= */
+  int64_t to_version;         /* version <= ; 0: no bound */
   int64_t limit;              /* 0: no limit */
   bool reverse;
 } es_filter;

@@ -331,6 +331,7 @@ static void each_filter_alone_finds_its_events(void **state) {
   EXPECT("", .to_time = T0);
   EXPECT("1 2 3 4 5 6 7 8 9 10", .to_time = T0 + 99000000);
   EXPECT("1 2 3 4 5 6 8 9", .to_version = 2);
+  EXPECT("7 10", .from_version = 3);
 }
 
 static void filters_combine(void **state) {
