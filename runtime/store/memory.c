@@ -389,6 +389,7 @@ static int64_t advance(memory_cursor *cursor, const memory_store *store) {
     count = (int64_t)store->streams[index]->count;
   }
   if (cursor->terms.reverse && cursor->at > count + 1) cursor->at = count + 1;
+  if (!cursor->terms.reverse && cursor->at >= count) return 0; /* at may be INT64_MAX */
   int64_t next = cursor->at + (cursor->terms.reverse ? -1 : 1);
   if (next < 1 || next > count) return 0;
   cursor->at = next;

@@ -1,4 +1,7 @@
-/* writers_queue: a robust mutex in a mapped file, shared by all processes that write one store. Knows no SQL. */
+/* writers_queue: two robust mutexes in a mapped file, shared by all processes that write one store. Knows no SQL.
+ *
+ * A mutex alone is not fair: whoever unlocks it can lock it again before a waiter has woken up. So the turn is only waited for
+ * by whoever stands at the door, and the last owner finds the door held by somebody else and has to line up there. */
 #define _GNU_SOURCE /* pthread_mutex_clocklock */
 #include "store/writers_queue.h"
 
@@ -24,8 +27,9 @@ typedef struct queue_file {
   char magic[16];
   char boot_id[BOOT_ID_SIZE];
   uint64_t inode;
-  uint64_t mutex_size; /* differs between C libraries that must not share a mutex */
-  pthread_mutex_t mutex;
+  uint64_t size; /* differs between C libraries that must not share a mutex */
+  pthread_mutex_t door;
+  pthread_mutex_t turn;
 } queue_file;
 
 struct es_queue {
@@ -57,10 +61,10 @@ static void read_boot_id(char out[BOOT_ID_SIZE]) {
 static bool is_current(const queue_file *file, const char boot_id[BOOT_ID_SIZE], ino_t inode) {
   return memcmp(file->magic, queue_magic, sizeof queue_magic) == 0 &&
          memcmp(file->boot_id, boot_id, BOOT_ID_SIZE) == 0 && file->inode == (uint64_t)inode &&
-         file->mutex_size == sizeof(pthread_mutex_t);
+         file->size == sizeof *file;
 }
 
-static int make_mutex(queue_file *file, const char boot_id[BOOT_ID_SIZE], ino_t inode) {
+static int make_mutexes(queue_file *file, const char boot_id[BOOT_ID_SIZE], ino_t inode) {
   pthread_mutexattr_t attributes;
   int error = pthread_mutexattr_init(&attributes);
 
@@ -68,12 +72,13 @@ static int make_mutex(queue_file *file, const char boot_id[BOOT_ID_SIZE], ino_t 
   memset(file, 0, sizeof *file);
   error = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
   if (error == 0) error = pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  if (error == 0) error = pthread_mutex_init(&file->mutex, &attributes);
+  if (error == 0) error = pthread_mutex_init(&file->door, &attributes);
+  if (error == 0) error = pthread_mutex_init(&file->turn, &attributes);
   pthread_mutexattr_destroy(&attributes);
   if (error != 0) return error;
   memcpy(file->boot_id, boot_id, BOOT_ID_SIZE);
   file->inode = (uint64_t)inode;
-  file->mutex_size = sizeof(pthread_mutex_t);
+  file->size = sizeof *file;
   memcpy(file->magic, queue_magic, sizeof queue_magic);
   return 0;
 }
@@ -99,7 +104,7 @@ static es_status map_file(es_queue *queue, int fd, const char *store_path, es_er
   queue->file = memory;
   read_boot_id(boot_id);
   if (is_current(queue->file, boot_id, queue_stat.st_ino)) return ES_OK;
-  errno = make_mutex(queue->file, boot_id, queue_stat.st_ino);
+  errno = make_mutexes(queue->file, boot_id, queue_stat.st_ino);
   return errno == 0 ? ES_OK : system_failure(queue->path, "cannot make a mutex", err);
 }
 
@@ -153,12 +158,20 @@ static struct timespec deadline(int64_t timeout_ms) {
   return at;
 }
 
-es_status es__queue_take(es_queue *queue, int64_t timeout_ms, es_error *err) {
-  struct timespec until = deadline(timeout_ms);
-  int error = pthread_mutex_clocklock(&queue->file->mutex, CLOCK_MONOTONIC, &until);
+/* The owner may have died holding it. What it left half done is SQLite's to roll back, and it does. */
+static int lock(pthread_mutex_t *mutex, const struct timespec *until) {
+  int error = pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, until);
+  return error == EOWNERDEAD ? pthread_mutex_consistent(mutex) : error;
+}
 
-  /* The owner died at its turn. What it left half done is SQLite's to roll back, and it does. */
-  if (error == EOWNERDEAD) error = pthread_mutex_consistent(&queue->file->mutex);
+es_status es__queue_take(es_queue *queue, int64_t timeout_ms, es_error *err) {
+  const struct timespec until = deadline(timeout_ms);
+  int error = lock(&queue->file->door, &until);
+
+  if (error == 0) {
+    error = lock(&queue->file->turn, &until);
+    pthread_mutex_unlock(&queue->file->door);
+  }
   if (error == 0) return ES_OK;
   if (error == ETIMEDOUT) {
     es__fail(err, ES_ERR_STORE, "busy", "%s: no turn to write within %lld ms", queue->path,
@@ -173,7 +186,7 @@ es_status es__queue_take(es_queue *queue, int64_t timeout_ms, es_error *err) {
   return ES_ERR_STORE;
 }
 
-void es__queue_release(es_queue *queue) { pthread_mutex_unlock(&queue->file->mutex); }
+void es__queue_release(es_queue *queue) { pthread_mutex_unlock(&queue->file->turn); }
 
 void es__queue_close(es_queue *queue) {
   if (queue == NULL) return;
