@@ -32,14 +32,15 @@ es_status es__projections_open(es_projections **out, es_store *store, es_domain 
 void es__projections_close(es_projections *projections); /* NULL is fine */
 
 /* Adds a projection. `reference` is luaL_ref()'s in the registry, of the table that es.projection returned (the caller may
- * release it afterwards). Checks the declaration and prepares every query and statement, so that mistakes show when the
- * module is loaded: ES_ERR_LUA "bad_declaration" or "bad_sql", ES_ERR_USAGE "duplicate_projection". */
+ * release it afterwards). Checks the declaration: ES_ERR_LUA "bad_declaration", ES_ERR_USAGE "duplicate_projection". Its SQL
+ * is tried when the projection is first used; "bad_sql" then shows in status too, and does not keep commands from running. */
 es_status es__projections_declare(es_projections *projections, int reference,
                                   const uint8_t module_hash[ES_HASH_SIZE], es_error *err);
 
 /* As es_project, es_project_rebuild, es_project_status and es_query in esrun.h. Errors of their own:
  *   ES_ERR_NOT_FOUND "unknown_projection", "unknown_query" (the known ones and the nearest are named)
  *   ES_ERR_LUA       a handler failed: err->position is the event's; the code is the domain's
+ *   ES_ERR_LUA       "bad_sql" a query or statement that SQLite cannot read or that reaches too far
  *   ES_ERR_OTHER     "rebuild_needed" the store or the module is not the one it was built from; "not_built" never run;
  *                    "rebuild_superseded" another rebuild of it began
  *   ES_ERR_USAGE     "bad_parameter", "missing_parameter", "unknown_parameter"

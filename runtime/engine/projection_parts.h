@@ -63,6 +63,7 @@ typedef struct es_projection {
   char *name;
   uint8_t module_hash[ES_HASH_SIZE];
   bool runtime_events;
+  bool sql_tried;    /* every query and statement was prepared once */
   char *schema_sql;  /* tables and indexes of a new file */
   char *session_sql; /* views and triggers of each connection */
   es_projection_table *tables;
@@ -180,8 +181,9 @@ es_status es__projection_connect(sqlite3 **out, const char *path, int flags, con
 int es__projection_sql_install(es_projection_file *file);
 /* Restarts the budget of work for one statement or query. */
 void es__projection_sql_arm(es_projection_file *file);
-/* Prepares every query and statement in a file of its own, in memory. */
-es_status es__projection_sql_try(const es_projection *projection, es_error *err);
+/* Prepares every query and statement once, in a file of its own, in memory: before anything is done with a projection, but
+ * not when it is declared, because that would cost each command of the command line a millisecond a projection. */
+es_status es__projection_sql_try(es_projection *projection, es_error *err);
 /* The declared column that a result column comes from, or NULL for an expression. */
 const es_projection_column *es__projection_result_column(const es_projection *projection,
                                                          sqlite3_stmt *statement, int index);

@@ -22,7 +22,8 @@ typedef struct span {
   bool at_end;
   int64_t position; /* of the last event done */
   uint8_t hash[ES_HASH_SIZE];
-  int64_t failing_position; /* the event at hand, for the message; texts in failing */
+  const es_event *event;    /* at hand; belongs to the cursor */
+  int64_t failing_position; /* of the event that failed; its name, for the message */
   char failing[ES_ERROR_CODE_MAX * 4];
   bool store_failed;
   es_error error; /* of the store or the file */
@@ -79,19 +80,9 @@ static bool push_handler(lua_State *L, int plan, const span *work, const es_even
   return false;
 }
 
-static void name_failing(span *work, const es_event *event) {
-  char id[ES_ID_TEXT_SIZE];
-
-  es_id_text(id, event->event_id);
-  work->failing_position = event->position;
-  snprintf(work->failing, sizeof work->failing, "%lld (%.*s %s)", (long long)event->position,
-           (int)event->event_type.length, event->event_type.data, id);
-}
-
 static void handle(lua_State *L, int plan, int handle_index, span *work, const es_event *event) {
   es_projections *owner = work->projection->owner;
 
-  name_failing(work, event);
   if (!push_handler(L, plan, work, event)) return;
   work->file->tenant_id = event->tenant_id;
   lua_pushvalue(L, handle_index);
@@ -123,7 +114,9 @@ static int run_span_body(lua_State *L) {
       work->at_end = true;
       break;
     }
+    work->event = event;
     handle(L, plan, handle_index, work, event);
+    work->event = NULL;
     work->done++;
     work->bytes += (int64_t)event->data.length;
     work->position = event->position;
@@ -138,6 +131,17 @@ static int release_body(lua_State *L) {
 }
 
 /* ---- spans ---- */
+
+static void name_failing(span *work) {
+  const es_event *event = work->event;
+  char id[ES_ID_TEXT_SIZE];
+
+  if (event == NULL) return;
+  es_id_text(id, event->event_id);
+  work->failing_position = event->position;
+  snprintf(work->failing, sizeof work->failing, "%lld (%.*s %s)", (long long)event->position,
+           (int)event->event_type.length, event->event_type.data, id);
+}
 
 /* One span after `cursor`. What it did is in *work; an error in it is the handler's unless the store or the file failed. */
 static es_status run_span(span *work, const es_projection_cursor *cursor, es_error *err) {
@@ -154,8 +158,11 @@ static es_status run_span(span *work, const es_projection_cursor *cursor, es_err
   projection->running = work->file;
   status = es__domain_run(projection->owner->domain, run_span_body, work, err);
   projection->running = NULL;
-  /* The event belongs to the cursor: a module that kept it must find it released. */
-  if (status != ES_OK) es__domain_run(projection->owner->domain, release_body, NULL, NULL);
+  if (status != ES_OK) {
+    name_failing(work);
+    /* The event belongs to the cursor: a module that kept it must find it released. */
+    es__domain_run(projection->owner->domain, release_body, NULL, NULL);
+  }
   work->file->tenant_id = es__text(NULL);
   es__store_cursor_close(work->events);
   work->events = NULL;

@@ -305,16 +305,19 @@ static es_status try_list(es_projection_file *file, const char *kind, es_sql_mod
   return status;
 }
 
-es_status es__projection_sql_try(const es_projection *projection, es_error *err) {
+es_status es__projection_sql_try(es_projection *projection, es_error *err) {
   es_projection_file *file = NULL;
-  es_status status = es__projection_file_open_memory(&file, projection, 0, err);
+  es_status status;
 
+  if (projection->sql_tried) return ES_OK;
+  status = es__projection_file_open_memory(&file, projection, 0, err);
   if (status == ES_OK)
     status = try_list(file, "statements", ES_SQL_STATEMENT, projection->statements,
                       projection->statement_count, err);
   if (status == ES_OK)
     status =
         try_list(file, "queries", ES_SQL_QUERY, projection->queries, projection->query_count, err);
+  projection->sql_tried = status == ES_OK;
   es__projection_file_close(file);
   return status;
 }

@@ -96,7 +96,6 @@ es_status es__projections_declare(es_projections *projections, int reference,
       status = es__fail(err, ES_ERR_USAGE, "duplicate_projection",
                         "two modules declare the projection %s", projection->name);
   }
-  if (status == ES_OK) status = es__projection_sql_try(projection, err);
   if (status == ES_OK) status = insert(projections, projection, err);
   if (status != ES_OK) es__projection_free(projection);
   return status;
@@ -134,6 +133,8 @@ es_status es__projection_use_current(es_projection *projection, bool create, es_
   es_manifest_entry entry;
   es_status status = ES_OK;
 
+  status = es__projection_sql_try(projection, err);
+  if (status != ES_OK) return status;
   /* Between reading the manifest and opening, a rebuild may remove the file; then the manifest names another. */
   for (int tries = 0; tries < STALE_TRIES; tries++) {
     status = create ? es__manifest_ensure(&entry, owner, projection->name, err)
@@ -240,6 +241,7 @@ es_status es__projections_rebuild(es_projections *projections, const char *name,
   es_status status = refuse_read_only(projections, err);
 
   if (status == ES_OK) status = es__projections_find(&projection, projections, name, err);
+  if (status == ES_OK) status = es__projection_sql_try(projection, err);
   if (status == ES_OK) status = es__store_head_of(&head, projections->store, err);
   if (status == ES_OK) status = es__manifest_build(&generation, projections, name, err);
   if (status != ES_OK) return status;
@@ -282,6 +284,11 @@ static es_status stand(standing *out, es_projection *projection, es_error *err) 
   es_status status = es__manifest_read(&out->entry, projection->owner, projection->name, err);
 
   if (status != ES_OK) return status;
+  out->state = "stopped";
+  if (es__projection_sql_try(projection, &trouble) != ES_OK) {
+    snprintf(out->why, sizeof out->why, "%s", trouble.message);
+    return ES_OK;
+  }
   out->state = "new";
   if (out->entry.generation == 0) return ES_OK;
   status = es__projection_use_current(projection, false, &trouble);
