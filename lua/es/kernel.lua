@@ -394,6 +394,25 @@ function kernel.decide(name, command_name, state, params, ctx)
   return events
 end
 
+-- ---- appending without a command ----
+
+--- Checks an event that trusted code appends: declared, and its data fits once it is up to date.
+-- @param version integer: of the data; 0: the declared one
+-- @return the data's version, and whether that is the declared one
+function kernel.given(name, event_type, version, data)
+  local aggregate = kernel.aggregate(name)
+  local declared = aggregate.events[event_type]
+  if not declared then
+    usage("undeclared_event", ("%s does not declare an event %s"):format(name, event_type), known(event_type, aggregate.events))
+  end
+  version = version > 0 and version or declared.version
+  local ok, problem = schema.check(declared.schema, kernel.upcast(name, event_type, version, data), "data")
+  if not ok then
+    usage("bad_event", problem.message)
+  end
+  return version, version == declared.version
+end
+
 -- ---- folding ----
 
 --- Brings an old event's data to the version the module declares now.

@@ -73,7 +73,7 @@ static int take_reference(lua_State *L) {
 }
 
 /* On first use: a command or a read needs none of their SQL prepared. */
-static es_status open_projections(es_runtime *rt, es_error *err) {
+es_status es__projections_ready(es_runtime *rt, es_error *err) {
   es_projections_options options = {
       .store_path = rt->store_path, .read_only = rt->read_only, .push_event = es__fold_push_event};
   es_projections *projections = NULL;
@@ -126,6 +126,7 @@ void es_close(es_runtime *rt) {
   es__chain_free(rt->chain);
   es__context_release(rt->context);
   es__settings_free(&rt->settings);
+  es__buf_free(&rt->append_text);
   free(rt->store_path);
   free(rt);
 }
@@ -287,7 +288,7 @@ void es_context_release(es_context *context) { es__context_release(context); }
 
 /* Events of an open transaction may yet be rolled back: they must not be counted. */
 static es_status ready_to_project(es_runtime *rt, es_error *err) {
-  if (!rt->in_transaction) return open_projections(rt, err);
+  if (!rt->in_transaction) return es__projections_ready(rt, err);
   return es__fail(err, ES_ERR_USAGE, "in_transaction",
                   "projections cannot run inside a transaction: commit it first");
 }
@@ -310,7 +311,7 @@ es_status es_project_rebuild(es_runtime *rt, const char *name, es_progress progr
 
 es_status es_project_status(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
-  es_status status = open_projections(rt, err);
+  es_status status = es__projections_ready(rt, err);
 
   if (status == ES_OK) status = es__projections_status(rt->projections, &buf, err);
   return hand_out(out, &buf, status, err);
@@ -318,7 +319,7 @@ es_status es_project_status(char **out, es_runtime *rt, es_error *err) {
 
 es_status es_query(es_runtime *rt, const char *projection, const char *query,
                    const char *params_json, es_row row, void *row_data, es_error *err) {
-  es_status status = open_projections(rt, err);
+  es_status status = es__projections_ready(rt, err);
 
   if (status != ES_OK) return status;
   return es__projections_query(rt->projections, projection, query, es__tenant(rt), params_json, row,

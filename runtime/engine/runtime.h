@@ -25,8 +25,9 @@ struct es_runtime {
   bool read_only;
   bool in_transaction;
   struct es_execution *execution; /* the command at hand, or NULL */
-  char *store_path;               /* NULL: in memory */
-  bool store_given;               /* named at opening, not by the settings */
+  es_buf append_text; /* canonical texts of the events last appended without a command */
+  char *store_path;   /* NULL: in memory */
+  bool store_given;   /* named at opening, not by the settings */
   void (*log)(void *log_data, es_log_level level, const char *json, size_t length);
   void *log_data;
 };
@@ -37,6 +38,9 @@ static inline int64_t es__now(es_runtime *rt) { return rt->ids.clock(rt->ids.clo
 static inline es_text es__tenant(const es_runtime *rt) {
   return es__text(rt->context == NULL ? NULL : rt->context->tenant_id);
 }
+
+/* Makes rt->projections, unless it is there: opens and declares the modules' projections. */
+es_status es__projections_ready(es_runtime *rt, es_error *err);
 
 /* One structured record with the context's who and what (E62); `code` may be NULL. */
 void es__log(es_runtime *rt, es_log_level level, const char *code, const char *format, ...)

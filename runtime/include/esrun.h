@@ -475,6 +475,84 @@ typedef struct es_replay_report {
 ES_API es_status es_replay(es_replay_report *out, es_runtime *rt, const es_replay_options *options,
                            es_error *err);
 
+/* ---- Data in and out --------------------------------------------------------------------------------------- */
+
+typedef enum es_import_form {
+  ES_IMPORT_EXPORT, /* lines of ES_FORM_EXPORT: events as they were */
+  ES_IMPORT_JSONL,  /* one JSON value a line, made into events by a mapping */
+  ES_IMPORT_CSV /* RFC 4180 with a heading, one row an object of strings, made into events by a mapping */
+} es_import_form;
+
+/* How to import. All strings are copied.
+ *
+ * Without `append` lines of an export continue the chain: into an empty store they give the same ids, times, order, hashes
+ * and head. Lines whose positions the store has already are compared by hash and skipped, so that a second run goes on
+ * where the first one ended. With `append` events get new positions, recorded_at and hashes and keep everything else; the
+ * old position, recorded_at and hash, and `name`, stand in their metadata as `$.import`. Versions go on with those of the
+ * stream: a stream that has other content is a conflict. An event that is there already with this content is skipped.
+ *
+ * A mapping is the text of a Lua module that returns function map(row, ctx), run as domain code; ctx has name, row and
+ * line. It returns nil for a row that is no event, one table, or a list of tables: aggregate_type, aggregate_id,
+ * event_type, data, and if wanted actor_id (default import:NAME), occurred_at (default: now) and id, the row's key in its
+ * source (default: its number). The event id is made from name and key, which makes importing again skip what is there.
+ * Events belong to the context's tenant, must be declared and fit their schema. */
+typedef struct es_import_options {
+  size_t size;
+  es_import_form form;
+  bool append; /* lines of an export into a store that has other events; a mapping always appends */
+  const char *name;         /* of the source; needed by a mapping */
+  const char *mapping;      /* the module's text */
+  const char *mapping_path; /* named in messages */
+  int64_t group;            /* events a transaction, 1 to 10,000; 0: 1,000 */
+} es_import_options;
+
+#define ES_IMPORT_INIT                                                                             \
+  { .size = sizeof(es_import_options) }
+
+typedef struct es_import_report {
+  int64_t line_count;     /* read so far */
+  int64_t imported_count; /* events stored and durable */
+  int64_t skipped_count;  /* events that were there already */
+  int64_t ignored_count;  /* rows that the mapping made no event of */
+} es_import_report;
+
+typedef struct es_import es_import;
+
+/* The door of trusted code: no rule is asked and actors are taken as they come. Closed before its runtime. */
+ES_API es_status es_import_open(es_import **out, es_runtime *rt, const es_import_options *options,
+                                es_error *err);
+
+/* Takes the next bytes of the input, cut anywhere. Whenever a group is full it is stored in one transaction. The first
+ * thing wrong ends the import: *err names line, position and reason, nothing of that group is stored, what was stored
+ * before stays, and every later call fails the same way. */
+ES_API es_status es_import_feed(es_import *import, const char *bytes, size_t length, es_error *err);
+
+/* The input ended: stores the last group. */
+ES_API es_status es_import_finish(es_import *import, es_error *err);
+
+ES_API void es_import_report_get(es_import_report *out, const es_import *import);
+ES_API void es_import_close(es_import *import); /* NULL is fine; stores nothing */
+
+/* A copy of the whole store, taken while others go on writing: made beside `path`, verified, and only then given that name.
+ * Refuses a path that exists. Recorded in $audit as $BackupCreated under the context's actor, else system:backup. *out (may
+ * be NULL) is what was verified. */
+ES_API es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path,
+                           es_progress progress, void *progress_data, es_error *err);
+
+/* Makes a verified copy of the backup `path` the store that es_open would open with these options. A store that is there
+ * is never overwritten. */
+ES_API es_status es_restore(es_verify_report *out, const char *path, const es_options *options,
+                            es_error *err);
+
+/* The layout of a store's file: its version, and the newest this library knows. */
+typedef struct es_layout {
+  int64_t version; /* 0: there is no store yet */
+  int64_t known;
+} es_layout;
+
+/* Looks at the store that es_open would open, changing nothing. Opening it for writing brings it up to date. */
+ES_API es_status es_store_layout(es_layout *out, const es_options *options, es_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,77 @@
+/* reload: puts changed modules in force without closing the runtime: all of them in a new state, or none. */
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/runtime.h"
+
+/* Order counts: modules are read sorted by path. */
+static bool same_modules(const es_modules *a, const es_modules *b) {
+  if (a->count != b->count) return false;
+  for (size_t i = 0; i < a->count; i++) {
+    const es_module *one = &a->items[i], *other = &b->items[i];
+    if (strcmp(one->chunk_name, other->chunk_name) != 0 || one->length != other->length ||
+        memcmp(one->text, other->text, one->length) != 0)
+      return false;
+  }
+  return true;
+}
+
+/* The parts of a runtime that modules are loaded into. */
+typedef struct loaded {
+  es_modules modules;
+  es_domain *domain;
+  es_projections *projections;
+} loaded;
+
+static loaded take(es_runtime *rt) {
+  loaded was = {rt->modules, rt->domain, rt->projections};
+  rt->domain = NULL;
+  rt->projections = NULL;
+  return was;
+}
+
+static void put(es_runtime *rt, const loaded *parts) {
+  rt->modules = parts->modules;
+  rt->domain = parts->domain;
+  rt->projections = parts->projections;
+}
+
+/* Handlers may have kept what belongs to their projection, so that one goes before its state. */
+static void drop(loaded *parts) {
+  es__projections_close(parts->projections);
+  es__domain_free(parts->domain);
+  es__modules_free(&parts->modules);
+}
+
+es_status es_reload(bool *changed, es_runtime *rt, es_error *err) {
+  es_modules modules = {0};
+  es_status status;
+  bool same;
+
+  if (changed != NULL) *changed = false;
+  if (rt->execution != NULL || rt->in_transaction) {
+    return es__fail(err, ES_ERR_USAGE, "in_transaction",
+                    "modules cannot be reloaded inside a command or a transaction");
+  }
+  status = es__modules_read(&modules, &rt->settings, rt->chain, err);
+  if (status != ES_OK) return status;
+  same = same_modules(&modules, &rt->modules);
+  if (same) {
+    es__modules_free(&modules);
+    return ES_OK;
+  }
+  /* A domain looks for library modules in rt->modules, so that is where the new ones must be while they load. */
+  loaded was = take(rt);
+  rt->modules = modules;
+  status = es__modules_load(&rt->domain, &rt->modules, &rt->limits, err);
+  if (status == ES_OK) status = es__projections_ready(rt, err);
+  if (status != ES_OK) {
+    loaded failed = take(rt);
+    put(rt, &was);
+    drop(&failed);
+    return status;
+  }
+  drop(&was);
+  if (changed != NULL) *changed = true;
+  return ES_OK;
+}
