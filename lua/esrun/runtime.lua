@@ -148,6 +148,45 @@ function Runtime:transaction(f, ...)
   return finish(self._handle, pcall(f, ...))
 end
 
+-- Without commands -------------------------------------------------------------------------------------------------
+
+---@class esrun.NewEvent what is absent is filled in, as es_append() in esrun.h says
+---@field aggregate_type string
+---@field aggregate_id string
+---@field event_type string
+---@field data? table
+---@field metadata? table
+---@field actor_id? string else the context's
+---@field tenant_id? string else the context's
+---@field event_id? string
+---@field correlation_id? string
+---@field causation_id? string
+---@field version? integer must be the stream's next
+---@field schema_version? integer of the data; else the declared one
+---@field occurred_at? string|integer
+---@field recorded_at? string|integer counts with `keep` only
+
+---@class esrun.AppendOptions
+---@field keep? boolean take everything as it comes, also recorded_at: absent is none
+---@field unchecked? boolean ask no module whether the events are declared and fit
+
+local APPEND_OPTIONS = { keep = true, unchecked = true }
+local KEEP, UNCHECKED = 1, 2 -- es_append_flags
+
+--- Appends events that no command decided: what a test is given, or an import. No rule is asked, so this is for trusted
+--- code alone. All or nothing.
+---@param events esrun.NewEvent[] at most 10,000
+---@param options? esrun.AppendOptions
+---@return integer? first position
+---@return integer|string? last position, or the message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:append(events, options)
+  options = options or {}
+  check_options(options, APPEND_OPTIONS, "es:append")
+  return self._handle:append(events, (options.keep and KEEP or 0) | (options.unchecked and UNCHECKED or 0))
+end
+
 -- Reading -----------------------------------------------------------------------------------------------------------
 
 ---@class esrun.LoadOptions
@@ -355,6 +394,13 @@ function Runtime:config() return self._handle:config() end
 
 --- The store: id, path, events, head hash, versions of libraries, pragmas.
 function Runtime:info() return self._handle:info() end
+
+--- Reads the modules anew and puts them in force, if all of them load and are right; otherwise the old ones stay.
+---@return true? done
+---@return boolean|string? changed whether any module differs, or the message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:reload() return self._handle:reload() end
 
 --- Closes the runtime and everything it opened. Closing twice is fine.
 function Runtime:close() self._handle:close() end

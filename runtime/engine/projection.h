@@ -37,6 +37,9 @@ void es__projections_close(es_projections *projections); /* NULL is fine */
 es_status es__projections_declare(es_projections *projections, int reference,
                                   const uint8_t module_hash[ES_HASH_SIZE], es_error *err);
 
+/* Tries the SQL of all of them, for those who want to know before first use. */
+es_status es__projections_try(es_projections *projections, es_error *err);
+
 /* As es_project, es_project_rebuild, es_project_status and es_query in esrun.h. Errors of their own:
  *   ES_ERR_NOT_FOUND "unknown_projection", "unknown_query" (the known ones and the nearest are named)
  *   ES_ERR_LUA       a handler failed: err->position is the event's; the code is the domain's

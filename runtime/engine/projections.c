@@ -101,6 +101,14 @@ es_status es__projections_declare(es_projections *projections, int reference,
   return status;
 }
 
+es_status es__projections_try(es_projections *projections, es_error *err) {
+  es_status status = ES_OK;
+
+  for (size_t i = 0; i < projections->count && status == ES_OK; i++)
+    status = es__projection_sql_try(projections->all[i], err);
+  return status;
+}
+
 es_status es__projections_find(es_projection **out, es_projections *projections, const char *name,
                                es_error *err) {
   es_buf names = {0};

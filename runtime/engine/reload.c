@@ -65,6 +65,7 @@ es_status es_reload(bool *changed, es_runtime *rt, es_error *err) {
   rt->modules = modules;
   status = es__modules_load(&rt->domain, &rt->modules, &rt->limits, err);
   if (status == ES_OK) status = es__projections_ready(rt, err);
+  if (status == ES_OK) status = es__projections_try(rt->projections, err);
   if (status != ES_OK) {
     loaded failed = take(rt);
     put(rt, &was);

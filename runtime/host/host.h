@@ -41,6 +41,7 @@ extern const luaL_Reg host_runtime_methods[];
 /* ---- the topics: methods of a runtime ---- */
 
 extern const luaL_Reg host_command_methods[];
+extern const luaL_Reg host_append_methods[];
 extern const luaL_Reg host_context_methods[];
 extern const luaL_Reg host_read_methods[];
 extern const luaL_Reg host_project_methods[];

@@ -111,9 +111,9 @@ static void set_statuses(lua_State *L) {
 }
 
 static void set_runtime_metatable(lua_State *L) {
-  static const luaL_Reg *const topics[] = {host_runtime_methods, host_command_methods,
-                                           host_context_methods, host_read_methods,
-                                           host_project_methods, host_check_methods};
+  static const luaL_Reg *const topics[] = {
+      host_runtime_methods, host_command_methods, host_append_methods, host_context_methods,
+      host_read_methods,    host_project_methods, host_check_methods};
 
   luaL_newmetatable(L, "esrun.runtime");
   lua_newtable(L);

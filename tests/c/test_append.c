@@ -213,7 +213,7 @@ static void reload_leaves_the_old_modules_in_force_when_the_new_ones_fail(void *
       {"projections/rows.lua", "local P = require 'es'.projection 'rows'\n"
                                "P.tables = { rows = { id = 'string', key = { 'id' } } }\n"
                                "P.on = { Created = function() end }\n"
-                               "P.queries = { all = { sql = 1 } }\n"
+                               "P.queries = { all = { sql = 'SELECT nothing FROM rows' } }\n"
                                "return P"},
   };
   engine *self = *state;
