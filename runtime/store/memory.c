@@ -4,57 +4,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "store/filter.h"
+#include "store/memory.h"
 #include "json/writer.h"
-
-typedef struct memory_stream {
-  es_stream_name name; /* texts follow the struct */
-  int64_t *positions;  /* positions[version - 1] */
-  size_t count;
-  size_t capacity;
-} memory_stream;
-
-typedef struct memory_event {
-  es_event event; /* texts follow the struct */
-  memory_stream *stream;
-} memory_event;
-
-typedef struct memory_id {
-  uint8_t event_id[ES_ID_SIZE];
-} memory_id;
-
-typedef struct memory_reply {
-  es_reply_record record;
-  uint64_t serial; /* order of arrival, so that a rollback knows the youngest */
-} memory_reply;
-
-typedef struct memory_mark {
-  size_t event_count;
-  uint64_t reply_serial;
-} memory_mark;
-
-typedef struct memory_store {
-  es_store base;
-  memory_event **events; /* by position - 1 */
-  size_t event_count, event_capacity;
-  memory_stream **streams; /* by tenant (none first), type, id */
-  size_t stream_count, stream_capacity;
-  memory_id *ids; /* by bytes */
-  size_t id_count, id_capacity;
-  memory_reply *replies; /* by key */
-  size_t reply_count, reply_capacity;
-  uint64_t reply_serial;
-  bool in_group;
-  memory_mark group_start;
-} memory_store;
-
-typedef struct memory_cursor {
-  es_store_cursor base;
-  es_filter_terms terms;
-  bool one_stream; /* the filter names a stream: walk its versions instead of all positions */
-  int64_t at;      /* position (of one stream: version) of the event looked at last */
-  int64_t given;
-} memory_cursor;
 
 /* ---- Sorted arrays ---- */
 
@@ -109,7 +60,7 @@ static size_t lower_bound(bool *found, const void *key, const void *items, size_
   return low;
 }
 
-static size_t find_stream(bool *found, const memory_store *store, const es_stream_name *name) {
+size_t es__memory_find_stream(bool *found, const memory_store *store, const es_stream_name *name) {
   return lower_bound(found, name, store->streams, store->stream_count, sizeof(memory_stream *),
                      compare_stream);
 }
@@ -122,7 +73,7 @@ static memory_mark mark_of(const memory_store *store) {
 
 static void remove_stream(memory_store *store, memory_stream *stream) {
   bool found;
-  size_t index = find_stream(&found, store, &stream->name);
+  size_t index = es__memory_find_stream(&found, store, &stream->name);
   memmove(store->streams + index, store->streams + index + 1,
           (store->stream_count - index - 1) * sizeof(memory_stream *));
   store->stream_count--;
@@ -239,7 +190,7 @@ static es_status append_event(memory_store *store, const es_commit *commit, es_e
   if (!grow(&store->ids, &store->id_capacity, store->id_count, sizeof(memory_id)) ||
       !grow(&store->events, &store->event_capacity, store->event_count, sizeof(memory_event *)))
     return es__no_memory(err);
-  size_t stream_index = find_stream(&stream_found, store, &name);
+  size_t stream_index = es__memory_find_stream(&stream_found, store, &name);
   stream = stream_found ? store->streams[stream_index] : add_stream(store, stream_index, &name);
   if (stream == NULL) return es__no_memory(err);
   status = stamp(event, store, commit, stream, err);
@@ -297,7 +248,7 @@ static es_status memory_stream_version(int64_t *out, es_store *base, const es_st
                                        es_error *err) {
   const memory_store *store = (const memory_store *)base;
   bool found;
-  size_t index = find_stream(&found, store, stream);
+  size_t index = es__memory_find_stream(&found, store, stream);
 
   (void)err;
   *out = found ? (int64_t)store->streams[index]->count : 0;
@@ -351,108 +302,6 @@ static void memory_rollback(es_store *base) {
   undo_to(store, store->group_start);
 }
 
-/* ---- Read ---- */
-
-static es_status memory_read(es_store_cursor **out, es_store *base, const es_filter *filter,
-                             es_error *err) {
-  memory_store *store = (memory_store *)base;
-  memory_cursor *cursor = calloc(1, sizeof *cursor);
-
-  if (cursor == NULL) return es__no_memory(err);
-  cursor->base.store = base;
-  es_status status = es__filter_init(&cursor->terms, filter, err);
-  if (status != ES_OK) {
-    es__filter_free(&cursor->terms);
-    free(cursor);
-    return status;
-  }
-  const es_filter_terms *terms = &cursor->terms;
-  cursor->one_stream = terms->tenant_id.set && terms->aggregate_type.set && terms->aggregate_id.set;
-  cursor->at = cursor->one_stream ? 0 : terms->after_position;
-  if (terms->reverse && cursor->at == 0) cursor->at = (int64_t)store->event_count + 1;
-  *out = &cursor->base;
-  return ES_OK;
-}
-
-/* The position that follows in the cursor's direction, or 0. Streams are looked up anew each time: a rollback frees them. */
-static int64_t advance(memory_cursor *cursor, const memory_store *store) {
-  int64_t count = (int64_t)store->event_count;
-  const int64_t *positions = NULL;
-
-  if (cursor->one_stream) {
-    const es_stream_name name = {cursor->terms.tenant_id.text, cursor->terms.aggregate_type.text,
-                                 cursor->terms.aggregate_id.text};
-    bool found;
-    size_t index = find_stream(&found, store, &name);
-    if (!found) return 0;
-    positions = store->streams[index]->positions;
-    count = (int64_t)store->streams[index]->count;
-  }
-  if (cursor->terms.reverse && cursor->at > count + 1) cursor->at = count + 1;
-  if (!cursor->terms.reverse && cursor->at >= count) return 0; /* at may be INT64_MAX */
-  int64_t next = cursor->at + (cursor->terms.reverse ? -1 : 1);
-  if (next < 1 || next > count) return 0;
-  cursor->at = next;
-  return positions == NULL ? next : positions[next - 1];
-}
-
-static bool beyond(const es_filter_terms *terms, int64_t position) {
-  if (terms->after_position == 0) return false;
-  return terms->reverse ? position >= terms->after_position : position <= terms->after_position;
-}
-
-static es_status memory_next(const es_event **event, es_store_cursor *base, es_error *err) {
-  memory_cursor *cursor = (memory_cursor *)base;
-  memory_store *store = (memory_store *)base->store;
-  int64_t position;
-
-  (void)err;
-  if (cursor->given >= cursor->terms.limit) return ES_OK;
-  while ((position = advance(cursor, store)) != 0) {
-    const es_event *candidate = &store->events[position - 1]->event;
-    if (beyond(&cursor->terms, position) || !es__filter_matches(&cursor->terms, candidate))
-      continue;
-    cursor->given++;
-    *event = candidate;
-    break;
-  }
-  return ES_OK;
-}
-
-static void memory_cursor_close(es_store_cursor *base) {
-  memory_cursor *cursor = (memory_cursor *)base;
-  es__filter_free(&cursor->terms);
-  free(cursor);
-}
-
-static es_status memory_head(es_store_head *out, es_store *base, es_error *err) {
-  const memory_store *store = (const memory_store *)base;
-
-  (void)err;
-  if (store->event_count == 0) return ES_OK;
-  const es_event *last = &store->events[store->event_count - 1]->event;
-  out->position = last->position;
-  out->recorded_at = last->recorded_at;
-  memcpy(out->hash, last->hash, ES_HASH_SIZE);
-  return ES_OK;
-}
-
-static es_status memory_streams(es_store *base, const char *aggregate_type,
-                                es_status (*each)(void *data, const es_stream_name *,
-                                                  int64_t version, es_error *err),
-                                void *data, es_error *err) {
-  const memory_store *store = (const memory_store *)base;
-  es_text type = es__text(aggregate_type);
-
-  for (size_t i = 0; i < store->stream_count; i++) {
-    const memory_stream *stream = store->streams[i];
-    if (type.data != NULL && !es__text_equal(type, stream->name.aggregate_type)) continue;
-    es_status status = each(data, &stream->name, (int64_t)stream->count, err);
-    if (status != ES_OK) return status;
-  }
-  return ES_OK;
-}
-
 /* ---- The rest ---- */
 
 /* Nothing here is derived from anything on a disk: there is nothing to be damaged. */
@@ -502,13 +351,13 @@ static const es_store_kind memory_kind = {
     .begin = memory_begin,
     .commit = memory_commit,
     .rollback = memory_rollback,
-    .read = memory_read,
-    .next = memory_next,
-    .cursor_close = memory_cursor_close,
+    .read = es__memory_read,
+    .next = es__memory_next,
+    .cursor_close = es__memory_cursor_close,
     .stream_version = memory_stream_version,
-    .head = memory_head,
+    .head = es__memory_head,
     .find_reply = memory_find_reply,
-    .streams = memory_streams,
+    .streams = es__memory_streams,
     .check = memory_check,
     .info = memory_info,
     .close = memory_close,
