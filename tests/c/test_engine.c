@@ -407,7 +407,8 @@ static void verify_and_replay_agree(void **state) {
   assert_int_equal(es_verify(&report, self->rt, NULL, &self->err), ES_OK);
   assert_int_equal(report.event_count, 50);
   options.check = true;
-  if (es_replay(&replay, self->rt, &options, &self->err) != ES_OK) fail_msg("%s", self->err.message);
+  if (es_replay(&replay, self->rt, &options, &self->err) != ES_OK)
+    fail_msg("%s", self->err.message);
   assert_int_equal(replay.stream_count, 2);
   assert_int_equal(replay.event_count, 50);
 }
