@@ -1,59 +1,15 @@
 /* test_store_sqlite: what only a SQLite file can get wrong: pragmas, triggers, foreign and damaged files, permissions, a full
- * disk, a dead writer's turn. Damage is made through a raw connection, past esrun. */
-#include "store_fixture.h"
+ * disk, a dead writer's turn. Damage is in test_store_damage.c. */
+#include "sqlite_support.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sqlite3.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-
-static int setup(void **state) {
-  fixture *f = malloc(sizeof *f);
-  fixture_make(f);
-  if (fixture_open(f) != ES_OK) fail_msg("open: %s", f->err.message);
-  *state = f;
-  return 0;
-}
-
-static int setup_closed(void **state) {
-  fixture *f = malloc(sizeof *f);
-  fixture_make(f);
-  *state = f;
-  return 0;
-}
-
-static int teardown(void **state) {
-  fixture *f = *state;
-  fixture_remove(f);
-  free(f);
-  return 0;
-}
-
-/* Runs SQL on the file from outside. */
-static int raw(fixture *f, const char *sql) {
-  sqlite3 *db;
-  assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-  int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-  sqlite3_close(db);
-  return rc;
-}
 
 static void write_file(const char *path, const char *text) {
   FILE *file = fopen(path, "w");
   assert_non_null(file);
   fputs(text, file);
   fclose(file);
-}
-
-static void fill(fixture *f, int count) {
-  for (int i = 0; i < count; i++) {
-    es_event event = make_event(f, "Document", i % 2 == 0 ? "a" : "b", "DocumentEdited");
-    event.has_causation = true;
-    memcpy(event.causation_id, event.event_id, ES_ID_SIZE);
-    if (i % 3 == 0) event.tenant_id = es__text("acme");
-    must_append(f, event);
-  }
 }
 
 static void refuses(fixture *f, const es_sqlite_options *options, const char *code) {
@@ -438,272 +394,6 @@ static void a_queue_of_another_boot_is_made_anew(void **state) {
   fill(f, 1);
 }
 
-/* ---- Damage ---- */
-
-/* A copy of the damaged text or blob with one byte flipped in the middle; integers change in a low bit. */
-static void flip_column(fixture *f, const char *table, const char *column, const char *which) {
-  char sql[1024];
-  sqlite3 *db;
-  sqlite3_stmt *triggers, *change, *value;
-
-  assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-  assert_int_equal(
-      sqlite3_exec(db, "PRAGMA ignore_check_constraints = ON; PRAGMA synchronous = OFF", 0, 0, 0),
-      SQLITE_OK);
-  /* Take the update triggers out and put them back, so that only the byte differs. */
-  snprintf(sql, sizeof sql,
-           "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = '%s_no_update'", table);
-  assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &triggers, NULL), SQLITE_OK);
-  assert_int_equal(sqlite3_step(triggers), SQLITE_ROW);
-  char *trigger = strdup((const char *)sqlite3_column_text(triggers, 0));
-  sqlite3_finalize(triggers);
-  snprintf(sql, sizeof sql, "DROP TRIGGER %s_no_update", table);
-  assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-  snprintf(sql, sizeof sql, "SELECT rowid, %s FROM %s ORDER BY rowid %s LIMIT 1", column, table,
-           which);
-  assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &value, NULL), SQLITE_OK);
-  assert_int_equal(sqlite3_step(value), SQLITE_ROW);
-  snprintf(sql, sizeof sql, "UPDATE %s SET %s = ?1 WHERE rowid = %lld", table, column,
-           (long long)sqlite3_column_int64(value, 0));
-  assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &change, NULL), SQLITE_OK);
-  int type = sqlite3_column_type(value, 1);
-  if (type == SQLITE_INTEGER) {
-    sqlite3_bind_int64(change, 1, sqlite3_column_int64(value, 1) ^ 64);
-  } else {
-    int length = sqlite3_column_bytes(value, 1);
-    char *bytes = malloc((size_t)length);
-    memcpy(bytes, sqlite3_column_blob(value, 1), (size_t)length);
-    bytes[length / 2] ^= 1;
-    if (type == SQLITE_TEXT) {
-      sqlite3_bind_text(change, 1, bytes, length, free);
-    } else {
-      sqlite3_bind_blob(change, 1, bytes, length, free);
-    }
-  }
-  sqlite3_finalize(value);
-  if (sqlite3_step(change) != SQLITE_DONE) fail_msg("%s.%s: %s", table, column, sqlite3_errmsg(db));
-  sqlite3_finalize(change);
-  assert_int_equal(sqlite3_exec(db, trigger, NULL, NULL, NULL), SQLITE_OK);
-  free(trigger);
-  sqlite3_close(db);
-}
-
-static void fill_rich_store(fixture *f) {
-  es_reply_record reply = {
-      .event_count = 1, .created_at = T0, .body = {"{\"outcome\":\"ok\"}", 16}};
-  es_event event;
-
-  assert_int_equal(fixture_open(f), ES_OK);
-  fill(f, 6);
-  event = make_event(f, "Document", "c", "DocumentCreated");
-  es_commit commit = {.events = &event, .event_count = 1, .reply = &reply, .now = T0};
-  assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_OK);
-  event = make_event(f, "Order", "o", "OrderCreated");
-  event.actor_id = es__text("user:bob");
-  event.tenant_id = es__text("globex");
-  event.has_causation = true;
-  memcpy(event.causation_id, event.event_id, ES_ID_SIZE);
-  must_append(f, event);
-  assert_sound(f->store, 8);
-  es__store_close(f->store);
-  f->store = NULL;
-}
-
-/* The rich store is written once and copied for each damage: a closed store is one file. */
-static void make_rich_store(fixture *f) {
-  static char bytes[1024 * 1024];
-  static size_t length;
-
-  if (length == 0) {
-    fixture original;
-    fixture_make(&original);
-    fill_rich_store(&original);
-    FILE *from = fopen(original.path, "r");
-    assert_non_null(from);
-    length = fread(bytes, 1, sizeof bytes, from);
-    fclose(from);
-    fixture_remove(&original);
-    assert_in_range(length, 4096, sizeof bytes - 1);
-  }
-  FILE *to = fopen(f->path, "w");
-  assert_non_null(to);
-  assert_int_equal(fwrite(bytes, 1, length, to), length);
-  fclose(to);
-}
-
-static void one_flipped_bit_in_any_column_of_any_table_is_named(void **state) {
-  fixture *f = *state;
-  static const struct {
-    const char *table;
-    const char *columns[20];
-  } all[] = {
-      {"store", {"one", "store_id", "created_at", "checksum"}},
-      {"names", {"name_id", "kind", "name"}},
-      {"streams", {"stream_id", "tenant", "type", "aggregate_id"}},
-      {"events",
-       {"position", "event_id", "stream_id", "version", "tenant", "aggregate_type", "event_type",
-        "schema_version", "actor", "correlation_id", "causation_id", "occurred_at", "recorded_at",
-        "previous_hash", "hash", "data", "metadata"}},
-      {"replies",
-       {"reply_id", "key", "params_hash", "first_position", "event_count", "created_at", "body",
-        "checksum"}},
-  };
-  int tried = 0;
-  (void)f;
-
-  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-    for (int j = 0; all[i].columns[j] != NULL; j++) {
-      for (int last = 0; last < 2; last++) {
-        fixture one;
-        damage found;
-        fixture_make(&one);
-        make_rich_store(&one);
-        flip_column(&one, all[i].table, all[i].columns[j], last ? "DESC" : "ASC");
-        if (fixture_open(&one) != ES_OK)
-          fail_msg("%s.%s: %s", all[i].table, all[i].columns[j], one.err.message);
-        verify_store(&found, one.store);
-        if (found.count == 0)
-          fail_msg("%s.%s (%s row) went unnoticed", all[i].table, all[i].columns[j],
-                   last ? "last" : "first");
-        fixture_remove(&one);
-        tried++;
-      }
-    }
-  }
-  assert_int_equal(tried, 2 * (4 + 3 + 4 + 17 + 8));
-}
-
-/* The list above must hold every column there is. */
-static void the_list_of_columns_is_complete(void **state) {
-  fixture *f = *state;
-  sqlite3 *db;
-  sqlite3_stmt *count;
-
-  assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-  assert_int_equal(
-      sqlite3_prepare_v2(db,
-                         "SELECT count(*) FROM sqlite_schema s, pragma_table_info(s.name)"
-                         " WHERE s.type = 'table'",
-                         -1, &count, NULL),
-      SQLITE_OK);
-  assert_int_equal(sqlite3_step(count), SQLITE_ROW);
-  assert_int_equal(sqlite3_column_int(count, 0), 4 + 3 + 4 + 17 + 8);
-  sqlite3_finalize(count);
-  sqlite3_close(db);
-}
-
-static void damage_is_named_by_kind_and_position(void **state) {
-  fixture *f = *state;
-  static const struct {
-    const char *table, *column, *kind;
-    int64_t position;
-  } cases[] = {
-      {"events", "data", "hash", 1},      {"events", "hash", "hash", 1},
-      {"events", "tenant", "stream", 1},  {"events", "event_type", "name", 1},
-      {"replies", "body", "reply", 0},    {"store", "created_at", "store", 0},
-      {"streams", "tenant", "stream", 1}, {"names", "name_id", "name", 0},
-  };
-  (void)f;
-
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    fixture one;
-    damage found;
-    fixture_make(&one);
-    make_rich_store(&one);
-    flip_column(&one, cases[i].table, cases[i].column, "ASC");
-    assert_int_equal(fixture_open(&one), ES_OK);
-    verify_store(&found, one.store);
-    if (strcmp(found.kind, cases[i].kind) != 0 || found.position != cases[i].position)
-      fail_msg("%s.%s: %s at %lld: %s", cases[i].table, cases[i].column, found.kind,
-               (long long)found.position, found.message);
-    fixture_remove(&one);
-  }
-}
-
-static void an_event_under_another_tenant_is_not_read(void **state) {
-  fixture *f = *state;
-  damage found = {0};
-
-  make_rich_store(f);
-  flip_column(f, "events", "tenant", "ASC");
-  assert_int_equal(fixture_open(f), ES_OK);
-  verify_chain(&found, f->store); /* without the check, which would find it too */
-  assert_int_equal(found.count, 1);
-  assert_string_equal(found.kind, "stream");
-  assert_int_equal(found.position, 1);
-}
-
-static void damaged_indexes_and_schemas_are_named(void **state) {
-  fixture *f = *state;
-  static const struct {
-    const char *sql, *kind;
-  } cases[] = {
-      {"DROP TRIGGER events_no_delete", "schema"},
-      {"DROP INDEX events_by_actor", "schema"},
-      {"CREATE TABLE beside (a)", "schema"},
-      {"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'ABORT', 'FAIL')"
-       " WHERE name = 'events_guard'",
-       "schema"},
-  };
-  (void)f;
-
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    fixture one;
-    damage found;
-    fixture_make(&one);
-    make_rich_store(&one);
-    assert_int_equal(raw(&one, cases[i].sql), SQLITE_OK);
-    assert_int_equal(fixture_open(&one), ES_OK);
-    verify_store(&found, one.store);
-    if (found.count == 0 || strcmp(found.kind, cases[i].kind) != 0)
-      fail_msg("%s: %s %s", cases[i].sql, found.kind, found.message);
-    fixture_remove(&one);
-  }
-}
-
-/* Bytes of the file itself: wherever an index keeps its copy of an event id, a change there must not go unnoticed. */
-static void a_flipped_byte_in_an_index_page_is_named(void **state) {
-  fixture *f = *state;
-  uint8_t event_id[ES_ID_SIZE];
-  struct stat found_file;
-  int flips = 0;
-
-  es_event event = make_event(f, "Document", "a", "E");
-  memcpy(event_id, event.event_id, ES_ID_SIZE);
-  must_append(f, event);
-  fill(f, 3);
-  es__store_close(f->store);
-  f->store = NULL;
-  assert_int_equal(stat(f->path, &found_file), 0);
-  size_t size = (size_t)found_file.st_size;
-  for (size_t from = 0;;) {
-    int fd = open(f->path, O_RDWR);
-    uint8_t *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    uint8_t *at = memmem(bytes + from, size - from, event_id, ES_ID_SIZE);
-    if (at != NULL) at[9] ^= 4;
-    munmap(bytes, size);
-    if (at == NULL) break;
-    from = (size_t)(at - bytes) + ES_ID_SIZE;
-    damage found;
-    assert_int_equal(fixture_open(f), ES_OK);
-    verify_store(&found, f->store);
-    assert_true(found.count > 0);
-    es__store_close(f->store);
-    f->store = NULL;
-    fd = open(f->path, O_RDWR); /* mend it again */
-    uint8_t byte;
-    assert_int_equal(pread(fd, &byte, 1, (off_t)(from - ES_ID_SIZE + 9)), 1);
-    byte ^= 4;
-    assert_int_equal(pwrite(fd, &byte, 1, (off_t)(from - ES_ID_SIZE + 9)), 1);
-    close(fd);
-    flips++;
-  }
-  assert_true(flips >= 2); /* at least the row and the unique index */
-  assert_int_equal(fixture_open(f), ES_OK);
-  assert_sound(f->store, 4);
-}
-
 static void every_filter_is_served_by_its_index(void **state) {
   fixture *f = *state;
   static const struct {
@@ -756,9 +446,6 @@ static void a_cursor_keeps_no_snapshot_between_pages(void **state) {
   es__store_cursor_close(cursor);
 }
 
-#define OPEN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-#define CLOSED(test) cmocka_unit_test_setup_teardown(test, setup_closed, teardown)
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       OPEN(a_store_opens_with_every_promised_pragma),
@@ -779,12 +466,6 @@ int main(void) {
       OPEN(a_program_that_ignores_the_queue_is_waited_for_and_then_named),
       OPEN(a_dead_writers_turn_and_half_done_work_are_recovered),
       OPEN(a_queue_of_another_boot_is_made_anew),
-      CLOSED(one_flipped_bit_in_any_column_of_any_table_is_named),
-      OPEN(the_list_of_columns_is_complete),
-      CLOSED(damage_is_named_by_kind_and_position),
-      CLOSED(an_event_under_another_tenant_is_not_read),
-      CLOSED(damaged_indexes_and_schemas_are_named),
-      OPEN(a_flipped_byte_in_an_index_page_is_named),
       OPEN(every_filter_is_served_by_its_index),
       OPEN(a_cursor_keeps_no_snapshot_between_pages),
   };
