@@ -95,7 +95,7 @@ static es_status fail(es_projection_file *file, int code, es_error *err) {
 es_status es__projection_file_exec(es_projection_file *file, const char *sql, es_error *err) {
   int code;
 
-  es__projection_sql_arm(file);
+  es__projection_sql_arm(file, ES_SQL_TRUSTED);
   code = sqlite3_exec(file->db, sql, NULL, NULL, NULL);
   return code == SQLITE_OK ? ES_OK : fail(file, code, err);
 }

@@ -52,12 +52,14 @@ static sqlite3_stmt *ready(lua_State *L, es_projection_file *file, size_t slot, 
                            es_sql_mode mode) {
   es_error err = ES_ERROR_INIT;
 
+  /* A handler may go on after an error that took the transaction with it; what it wrote now would be kept on its own. */
+  if (sqlite3_get_autocommit(file->db)) luaL_error(L, "an earlier error undid what was written");
   if (file->calls[slot] == NULL &&
       es__projection_file_prepare(&file->calls[slot], file, sql, mode, &err) != ES_OK)
     es__domain_raise(L, &err);
   sqlite3_reset(file->calls[slot]);
   sqlite3_clear_bindings(file->calls[slot]);
-  es__projection_sql_arm(file);
+  es__projection_sql_arm(file, mode);
   return file->calls[slot];
 }
 

@@ -179,8 +179,8 @@ es_status es__projection_connect(sqlite3 **out, const char *path, int flags, con
 
 /* Functions es_tenant and es_add, the authorizer and the budget of one connection. */
 int es__projection_sql_install(es_projection_file *file);
-/* Restarts the budget of work for one statement or query. */
-void es__projection_sql_arm(es_projection_file *file);
+/* Restarts the budget of work for one statement or query; the engine's own SQL has none. */
+void es__projection_sql_arm(es_projection_file *file, es_sql_mode mode);
 /* Prepares every query and statement once, in a file of its own, in memory: before anything is done with a projection, but
  * not when it is declared, because that would cost each command of the command line a millisecond a projection. */
 es_status es__projection_sql_try(es_projection *projection, es_error *err);

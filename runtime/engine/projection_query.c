@@ -108,7 +108,7 @@ static es_status run(es_projection_file *file, const es_projection_sql *query,
     for (size_t i = 0; types != NULL && i < count; i++)
       types[i] = es__projection_result_column(file->projection, statement, (int)i);
   }
-  es__projection_sql_arm(file);
+  es__projection_sql_arm(file, ES_SQL_QUERY);
   while (status == ES_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
     status = write_row(&text, statement, types, err);
     if (status == ES_OK && !row(row_data, text.data, text.length)) {

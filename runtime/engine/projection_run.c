@@ -94,6 +94,8 @@ static void handle(lua_State *L, int plan, int handle_index, span *work, const e
   es__lua_release_event(L);
   /* A handler may have caught the error of a file that fails; the rows it meant to write are still missing. */
   if (work->file->failed) es__domain_raise(L, &work->file->error);
+  if (sqlite3_get_autocommit(work->file->db))
+    luaL_error(L, "a statement that takes too long undid what was written");
 }
 
 static int run_span_body(lua_State *L) {
@@ -196,18 +198,25 @@ static void record_failure(es_projection_cursor *cursor, const span *work, es_er
   snprintf(cursor->failure, sizeof cursor->failure, "%s", err->message);
 }
 
-/* Spans until the batch is full, the events end or a handler fails, which is told in *failure. */
-static es_status run_spans(es_projection_batch *out, es_projection_cursor *cursor,
-                           es_projection *projection, es_projection_file *file, es_error *failure,
-                           es_error *err) {
-  int64_t limit = SPAN_EVENTS, bytes = 0;
-  es_status status = ES_OK;
+/* How a transaction's spans ended. SQLite gives up a whole transaction with a statement that is interrupted. */
+typedef struct ending {
+  bool lost;    /* the transaction is gone, and all that was counted in it */
+  bool stopped; /* the event after the cursor failed on its own; the cursor says so */
+  es_error failure;
+} ending;
 
-  while (out->counted < BATCH_EVENTS && bytes < BATCH_BYTES && !out->at_end) {
-    span work = {.projection = projection, .file = file, .limit = limit};
-    status = es__projection_file_exec(file, "SAVEPOINT span", err);
+/* Spans until `most` events are counted, the events end or a handler fails. */
+static es_status run_spans(es_projection_batch *out, ending *end, int64_t most,
+                           es_projection_cursor *cursor, es_projection *projection,
+                           es_projection_file *file, es_error *err) {
+  int64_t limit = SPAN_EVENTS, bytes = 0;
+
+  while (out->counted < most && bytes < BATCH_BYTES && !out->at_end) {
+    int64_t room = most - out->counted;
+    span work = {.projection = projection, .file = file, .limit = limit < room ? limit : room};
+    es_status status = es__projection_file_exec(file, "SAVEPOINT span", err);
     if (status != ES_OK) return status;
-    status = run_span(&work, cursor, failure);
+    status = run_span(&work, cursor, &end->failure);
     if (status == ES_OK) {
       status = es__projection_file_exec(file, "RELEASE span", err);
       if (status != ES_OK) return status;
@@ -219,14 +228,15 @@ static es_status run_spans(es_projection_batch *out, es_projection_cursor *curso
       continue;
     }
     if (work.store_failed || file->failed || work.failing_position == 0) {
-      if (err != NULL) *err = file->failed ? file->error : *failure;
+      if (err != NULL) *err = file->failed ? file->error : end->failure;
       return status;
     }
-    if (undo_span(file, err) != ES_OK) return ES_ERR_STORE;
-    if (work.done == 0) {
-      record_failure(cursor, &work, failure);
-      return ES_OK;
-    }
+    end->lost = sqlite3_get_autocommit(file->db);
+    if (!end->lost && undo_span(file, err) != ES_OK) return ES_ERR_STORE;
+    end->stopped = work.done == 0 && (!end->lost || out->counted == 0);
+    if (end->stopped) record_failure(cursor, &work, &end->failure);
+    if (end->lost) out->counted += work.done;
+    if (end->lost || end->stopped) return ES_OK;
     limit = work.done;
   }
   return ES_OK;
@@ -252,31 +262,63 @@ static es_status rebuild_needed(const es_projection *projection, const char *rea
   return ES_ERR_OTHER;
 }
 
-es_status es__projection_run_batch(es_projection_batch *out, es_projection *projection,
-                                   es_projection_file *file, es_error *err) {
-  es_projection_cursor cursor;
-  es_error failure = ES_ERROR_INIT;
-  char reason[ES_ERROR_CODE_MAX * 2];
-  es_status status;
+/* Keeps the failure of the event after `cursor`, unless another runner has got past it meanwhile. */
+static es_status save_failure(es_projection_file *file, const es_projection_cursor *cursor,
+                              es_error *err) {
+  es_projection_cursor now;
+  es_status status = es__projection_file_exec(file, "BEGIN IMMEDIATE", err);
 
-  *out = (es_projection_batch){0};
-  file->failed = false;
-  status = es__projection_file_exec(file, "BEGIN IMMEDIATE", err);
+  if (status == ES_OK) status = es__projection_file_load(&now, file, err);
+  if (status == ES_OK && now.position == cursor->position)
+    status = es__projection_file_save(file, cursor, err);
+  if (status == ES_OK) status = es__projection_file_exec(file, "COMMIT", err);
+  return status;
+}
+
+/* One transaction of at most *most events. When SQLite gave it up, nothing is counted and *most is how many events it got to
+ * before: the caller repeats just those. */
+static es_status run_transaction(es_projection_batch *out, int64_t *most, es_projection *projection,
+                                 es_projection_file *file, es_error *err) {
+  es_projection_cursor cursor;
+  ending end = {.failure = ES_ERROR_INIT};
+  char reason[ES_ERROR_CODE_MAX * 2];
+  es_status status = es__projection_file_exec(file, "BEGIN IMMEDIATE", err);
+
   if (status == ES_OK) status = check_generation(&out->stale, projection, file, err);
   if (status != ES_OK || out->stale) goto done;
   status = es__projection_file_load(&cursor, file, err);
   if (status == ES_OK)
     status = es__projection_check_cursor(reason, sizeof reason, projection, &cursor, err);
   if (status == ES_OK && reason[0] != '\0') status = rebuild_needed(projection, reason, err);
-  if (status == ES_OK) status = run_spans(out, &cursor, projection, file, &failure, err);
-  if (status != ES_OK || (out->counted == 0 && failure.status == ES_OK)) goto done;
-  status = es__projection_file_save(file, &cursor, err);
-  if (status == ES_OK) status = es__projection_file_exec(file, "COMMIT", err);
-  if (status == ES_OK && cursor.failed_position != 0) {
-    if (err != NULL) *err = failure;
-    status = failure.status;
+  if (status == ES_OK) status = run_spans(out, &end, *most, &cursor, projection, file, err);
+  if (status != ES_OK) goto done;
+  if (end.lost) {
+    *most = out->counted;
+    out->counted = 0;
+    if (end.stopped) status = save_failure(file, &cursor, err);
+  } else if (out->counted > 0 || end.stopped) {
+    status = es__projection_file_save(file, &cursor, err);
+    if (status == ES_OK) status = es__projection_file_exec(file, "COMMIT", err);
+  }
+  if (status == ES_OK && end.stopped) {
+    if (err != NULL) *err = end.failure;
+    status = end.failure.status;
   }
 done:
   es__projection_file_rollback(file);
+  return status;
+}
+
+es_status es__projection_run_batch(es_projection_batch *out, es_projection *projection,
+                                   es_projection_file *file, es_error *err) {
+  int64_t most = BATCH_EVENTS, tried;
+  es_status status;
+
+  file->failed = false;
+  do {
+    tried = most;
+    *out = (es_projection_batch){0};
+    status = run_transaction(out, &most, projection, file, err);
+  } while (status == ES_OK && most > 0 && most < tried);
   return status;
 }

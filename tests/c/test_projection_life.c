@@ -285,6 +285,48 @@ static void a_handler_that_never_ends_stops_its_projection(void **state) {
   world_close(&w);
 }
 
+/* SQLite gives up the whole transaction when it interrupts a statement that writes. */
+static void fills_at_700(const char *filling, const char *part) {
+  es_buf text = {0};
+  world w;
+
+  world_open(&w, NULL);
+  es__buf_format(&text,
+                 "local es = require 'es'\nlocal C = es.projection 'counter'\n"
+                 "C.tables = { sums = { id = 'integer', n = 'integer', key = { 'id' } } }\n"
+                 "C.statements = { fill = { sql = [[INSERT INTO sums\n"
+                 "  SELECT n, 1 FROM (WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM "
+                 "c) SELECT n FROM c)]] } }\n"
+                 "C.on = { Counted = function(t, e)\n"
+                 "  t.sums:add({ id = 1 }, { n = 1 })\n"
+                 "  if e.position == 700 then %s end\n"
+                 "end }\n"
+                 "C.queries = { sum = { sql = 'SELECT n FROM sums' } }\nreturn C\n",
+                 filling);
+  must_declare(&w, "projections/counter.lua", text.data);
+  happen_often(&w, 1500);
+  assert_int_equal(es__projections_run(w.projections, NULL, NULL, NULL, &w.err), ES_ERR_LUA);
+  assert_contains(w.err.message, part);
+  assert_int_equal(w.err.position, 700);
+  assert_sum(&w, 699);
+  assert_status_contains(&w, "\"state\":\"stopped\",\"position\":699");
+  assert_int_equal(es__projections_run(w.projections, NULL, NULL, NULL, &w.err), ES_ERR_LUA);
+  assert_sum(&w, 699);
+  world_close(&w);
+  es__buf_free(&text);
+}
+
+static void a_statement_that_never_ends_stops_its_projection_too(void **state) {
+  (void)state;
+  fills_at_700("t:fill()", "the statement takes too long");
+  /* however hard the handler looks away */
+  fills_at_700("pcall(t.fill, t)", "a statement that takes too long undid what was written");
+  fills_at_700("pcall(t.fill, t) t.sums:add({ id = 1 }, { n = 1 })",
+               "an earlier error undid what was written");
+  fills_at_700("pcall(t.fill, t) pcall(t.sums.add, t.sums, { id = 1 }, { n = 1 })",
+               "a statement that takes too long undid what was written");
+}
+
 static void honest_handlers_that_are_slow_together_go_on(void **state) {
   world_options options = {.time_limit_us = 20000};
   world w;
@@ -606,6 +648,31 @@ static void a_damaged_file_says_how_to_mend_it(void **state) {
   world_close(&w);
 }
 
+static void a_file_that_is_gone_is_made_again_or_asks_for_a_rebuild(void **state) {
+  place *p = *state;
+  char path[160];
+  world w;
+
+  open_counter(&w, p->store);
+  happen_often(&w, 5);
+  must_run(&w, NULL);
+  world_close(&w);
+  snprintf(path, sizeof path, "%s-projections/counter.1.db", p->store);
+  assert_int_equal(remove(path), 0);
+  open_counter(&w, p->store);
+  must_run(&w, NULL);
+  assert_sum(&w, 5);
+  assert_int_equal(es__projections_rebuild(w.projections, "counter", NULL, NULL, &w.err), ES_OK);
+  world_close(&w);
+  snprintf(path, sizeof path, "%s-projections/counter.2.db", p->store);
+  assert_int_equal(remove(path), 0);
+  open_counter(&w, p->store);
+  assert_rebuild_needed(&w, "its file is gone");
+  assert_int_equal(es__projections_rebuild(w.projections, "counter", NULL, NULL, &w.err), ES_OK);
+  assert_sum(&w, 5);
+  world_close(&w);
+}
+
 /* ---- before the first run; read-only ---- */
 
 static void a_projection_that_never_ran_says_so(void **state) {
@@ -677,6 +744,7 @@ int main(void) {
       PLACED(a_run_stops_cleanly_between_transactions),
       PLACED(a_failing_handler_stops_only_its_projection_and_names_the_event),
       PLACED(a_handler_that_never_ends_stops_its_projection),
+      PLACED(a_statement_that_never_ends_stops_its_projection_too),
       PLACED(honest_handlers_that_are_slow_together_go_on),
       PLACED(reads_go_on_while_a_rebuild_takes_over),
       PLACED(a_rebuild_in_memory_takes_over_too),
@@ -688,6 +756,7 @@ int main(void) {
       PLACED(a_changed_module_asks_for_a_rebuild),
       PLACED(other_tables_are_not_read_before_the_rebuild),
       PLACED(a_damaged_file_says_how_to_mend_it),
+      PLACED(a_file_that_is_gone_is_made_again_or_asks_for_a_rebuild),
       PLACED(a_projection_that_never_ran_says_so),
       PLACED(a_read_only_runtime_reads_and_does_not_run),
       PLACED(appending_does_not_wait_for_a_projection),
