@@ -12,8 +12,7 @@ static const char builtin_key,
     project_key; /* registry tables: name -> module, or `true` while it loads */
 
 /* What domain code may require; the other built-in modules are for these. */
-static const char *const public_modules[] = {"es",        "es.projection", "es.rule",
-                                             "es.schema", "es.testing",    NULL};
+static const char *const public_modules[] = {"es", "es.projection", "es.rule", "es.schema", NULL};
 
 static bool is_builtin_name(const char *name) {
   return strcmp(name, "es") == 0 || strncmp(name, "es.", 3) == 0;
