@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "json/writer.h"
 
-enum { DEFAULT_LOCK_TIMEOUT_MS = 30000, CACHE_KIB = 16384, CHECKPOINT_PAGES = 2000 };
+enum { DEFAULT_LOCK_TIMEOUT_MS = 30000 };
 
 /* ---- Failures ---- */
 
@@ -276,7 +276,6 @@ static es_status check_folder(const es_sqlite *store, es_error *err) {
   char *slash = strrchr(folder, '/');
   const char *name = slash == NULL ? "." : slash == folder ? "/" : folder;
   if (slash != NULL) *slash = '\0';
-  if (slash == folder) name = "/";
   if (access(name, F_OK) != 0) {
     status =
         es__fail(err, ES_ERR_STORE, "no_folder", "%s: there is no folder %s", store->path, name);
@@ -399,7 +398,6 @@ static es_status sqlite_info(es_buf *json, es_store *base, es_error *err) {
   es__json_write_text(json, es__text(sqlite3_libversion()));
   es__json_write_key(json, "pages");
   es__json_write_integer(json, es__sqlite_ask_integer(store->db, "PRAGMA page_count", 0));
-  snprintf(value, sizeof value, "%s", "-wal");
   char *wal_path = sqlite3_mprintf("%s-wal", store->path);
   int64_t wal_size = wal_path != NULL && stat(wal_path, &wal) == 0 ? (int64_t)wal.st_size : 0;
   sqlite3_free(wal_path);
