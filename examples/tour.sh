@@ -33,5 +33,5 @@ Go on there, for example:
   cd $folder
   esrun exec $(field aggregate_type)/$(field aggregate_id) edit new_content="My own words" --as user:me --role editor
   esrun help
-Then read docs/guide/README.md; ./dev test runs every test.
+Then read docs/guide/first-project.md. ./dev test runs every test.
 TEXT

@@ -3,6 +3,7 @@
 local root = assert(arg[1], "usage: lua5.4 tests/tidy.lua ROOT")
 
 local MAX_LINES = 500
+local LONG = { ["runtime/include/esrun.h"] = true } -- the one public header, which is a manual
 local offences = 0
 
 local function offend(path, line, format, ...)
@@ -53,7 +54,7 @@ end
 
 local function check_length(path, text)
   local _, count = text:gsub("\n", "")
-  if count > MAX_LINES then offend(path, count, "%d lines, more than %d: perhaps two jobs", count, MAX_LINES) end
+  if count > MAX_LINES and not LONG[path] then offend(path, count, "%d lines, more than %d: perhaps two jobs", count, MAX_LINES) end
 end
 
 -- ---- Layers -------------------------------------------------------------------------------------------------------
@@ -138,7 +139,8 @@ local function read(path)
 end
 
 local quoted = "'" .. root:gsub("'", "'\\''") .. "'"
-local listing = assert(io.popen("cd " .. quoted .. " && find . -path ./build -prune -o -path ./.git -prune -o -type f -print"))
+local listing = assert(io.popen("cd " .. quoted .. " && find . -path ./build -prune -o -path ./.git -prune"
+  .. " -o -path ./tests/fuzz/corpus -prune -o -type f -print"))
 local checked = 0
 for name in listing:lines() do
   local path = name:gsub("^%./", "")
