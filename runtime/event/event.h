@@ -31,4 +31,10 @@ es_status es__leaf_decode(es_event *out, uint8_t data_hash[ES_HASH_SIZE],
                           uint8_t metadata_hash[ES_HASH_SIZE], const uint8_t *leaf, size_t length,
                           es_error *err);
 
+/* A line of ES_FORM_EXPORT back into an event: every member exactly once, data and metadata canonical JSON, the envelope fit
+ * to be stored. Its texts go to `texts`, which has room for length + 1 bytes; `scratch` is working memory. Hashes are taken,
+ * not recomputed. ES_ERR_USAGE says what is wrong and where. */
+es_status es__event_parse(es_event *out, char *texts, es_buf *scratch, const char *line,
+                          size_t length, es_error *err);
+
 #endif

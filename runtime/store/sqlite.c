@@ -428,8 +428,15 @@ static const es_store_kind sqlite_kind = {
     .head = es__sqlite_head,
     .find_reply = es__sqlite_find_reply,
     .streams = es__sqlite_streams,
+    .hashes = es__sqlite_hashes,
+    .tree_size = es__sqlite_tree_size,
+    .tile = es__sqlite_tile,
+    .put_tile = es__sqlite_put_tile,
+    .checkpoint = es__sqlite_checkpoint,
+    .add_checkpoint = es__sqlite_add_checkpoint,
     .check = es__sqlite_check,
     .info = sqlite_info,
+    .backup = es__sqlite_backup,
     .close = sqlite_close,
 };
 

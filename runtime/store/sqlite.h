@@ -4,7 +4,7 @@
  *   sqlite_names.c   interned names and streams, both ways, cached      sqlite_append.c  turns, transactions, appending
  *   sqlite_read.c    cursors                                            sqlite_select.c  the SQL of a filter
  *   sqlite_reply.c   replies to idempotency keys                        sqlite_streams.c listing streams
- *   sqlite_check.c   looking for damage
+ *   sqlite_check.c   looking for damage                                 sqlite_backup.c  copies, and a file's layout
  */
 #ifndef ES_STORE_SQLITE_H
 #define ES_STORE_SQLITE_H
@@ -59,7 +59,18 @@ typedef enum es_name_kind {
     " checksum FROM replies WHERE key = ?1")                                                       \
   X(REPLY_LAST, "SELECT coalesce(max(reply_id), 0) FROM replies")                                  \
   X(REPLY_ADD, "INSERT INTO replies (reply_id, key, params_hash, first_position, event_count,"     \
-               " created_at, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+               " created_at, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")             \
+  X(HASHES, "SELECT hash FROM events WHERE position > ?1 ORDER BY position LIMIT ?2")              \
+  X(TILE_GET, "SELECT hashes FROM tiles WHERE tile = ?1")                                          \
+  X(TILE_GROW, "UPDATE tiles SET hashes = ?2 WHERE tile = ?1")                                     \
+  X(TILE_ADD, "INSERT INTO tiles (tile, hashes) VALUES (?1, ?2)")                                  \
+  X(TREE_SIZE, "SELECT tile, length(hashes) FROM tiles WHERE tile < (1 << 48)"                     \
+               " ORDER BY tile DESC LIMIT 1")                                                      \
+  X(CHECKPOINT_GET, "SELECT size, note FROM checkpoints INDEXED BY checkpoints_by_size"            \
+                    " WHERE size <= ?1 ORDER BY size DESC, checkpoint_id DESC LIMIT 1")            \
+  X(CHECKPOINT_LAST, "SELECT coalesce(max(checkpoint_id), 0) FROM checkpoints")                    \
+  X(CHECKPOINT_ADD, "INSERT INTO checkpoints (checkpoint_id, size, note, checksum)"                \
+                    " VALUES (?1, ?2, ?3, ?4)")
 
 typedef enum es_statement {
 #define ES_STATEMENT_ENUM(constant, sql) ES_SQL_##constant,
@@ -193,6 +204,26 @@ es_status es__sqlite_read(es_store_cursor **out, es_store *base, const es_filter
 es_status es__sqlite_next(const es_event **event, es_store_cursor *cursor, es_error *err);
 void es__sqlite_cursor_close(es_store_cursor *cursor);
 void es__sqlite_page_free(es_sqlite_page *page);
+
+/* sqlite_backup.c */
+es_status es__sqlite_backup(es_store *base, const char *path, es_progress progress,
+                            void *progress_data, es_error *err);
+
+/* sqlite_tree.c */
+es_status es__sqlite_hashes(es_hash *out, size_t *count, es_store *base, int64_t after,
+                            size_t capacity, es_error *err);
+es_status es__sqlite_tree_size(int64_t *out, es_store *base, es_error *err);
+es_status es__sqlite_tile(es_hash out[ES_TILE_WIDTH], int *width, es_store *base, int level,
+                          int64_t index, es_error *err);
+es_status es__sqlite_put_tile(es_store *base, int level, int64_t index, int width,
+                              const es_hash *hashes, es_error *err);
+es_status es__sqlite_checkpoint(es_store_checkpoint *out, es_store *base, int64_t up_to,
+                                es_error *err);
+es_status es__sqlite_add_checkpoint(es_store *base, int64_t size, es_text note, es_error *err);
+es_status es__sqlite_check_checkpoints(es_sqlite *store, es_store_finding finding, void *data,
+                                       es_error *err);
+es_status es__sqlite_check_tile_count(es_sqlite *store, es_store_finding finding, void *data,
+                                      es_error *err);
 
 /* sqlite_check.c */
 es_status es__sqlite_check(es_store *base, es_store_finding finding, void *data, es_error *err);

@@ -141,12 +141,44 @@ es_status es__store_streams(es_store *store, const char *aggregate_type,
   return store->kind->streams(store, aggregate_type, each, data, err);
 }
 
+es_status es__store_hashes(es_hash *out, size_t *count, es_store *store, int64_t after,
+                           size_t capacity, es_error *err) {
+  *count = 0;
+  return store->kind->hashes(out, count, store, after, capacity, err);
+}
+
+es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_t up_to,
+                               es_error *err) {
+  out->size = -1;
+  es__buf_clear(&out->note);
+  return store->kind->checkpoint(out, store, up_to, err);
+}
+
+es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, es_error *err) {
+  es_status status = es__store_begin(store, err);
+
+  if (status != ES_OK) return status;
+  status = store->kind->add_checkpoint(store, size, note, err);
+  if (status == ES_OK) return es__store_commit(store, err);
+  es__store_rollback(store);
+  return status;
+}
+
 es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err) {
   return store->kind->check(store, finding, data, err);
 }
 
 es_status es__store_info(es_buf *json, es_store *store, es_error *err) {
   return store->kind->info(json, store, err);
+}
+
+es_status es__store_backup(es_store *store, const char *path, es_progress progress,
+                           void *progress_data, es_error *err) {
+  if (store->kind->backup != NULL)
+    return store->kind->backup(store, path, progress, progress_data, err);
+  es__fail(err, ES_ERR_USAGE, "in_memory", "this store is in memory: there is no file to copy");
+  es__hint(err, "export it instead");
+  return ES_ERR_USAGE;
 }
 
 void es__store_close(es_store *store) {

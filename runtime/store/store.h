@@ -12,7 +12,7 @@
 #define ES_STORE_STORE_H
 
 #include "base/id.h"
-#include "ledger/chain.h"
+#include "ledger/tile.h"
 
 typedef struct es_store es_store;
 
@@ -73,6 +73,12 @@ typedef struct es_store_head {
 
 typedef struct es_store_cursor es_store_cursor;
 
+/* A signed tree head kept beside the events. `size` is -1 when there is none; the note is the caller's to free. */
+typedef struct es_store_checkpoint {
+  int64_t size;
+  es_buf note;
+} es_store_checkpoint;
+
 /* One store kind. Implementations embed es_store as their first member. All functions may set *err. */
 typedef struct es_store_kind {
   const char *name;
@@ -92,8 +98,20 @@ typedef struct es_store_kind {
                        es_status (*each)(void *data, const es_stream_name *, int64_t version,
                                          es_error *err),
                        void *data, es_error *err);
+  es_status (*hashes)(es_hash *out, size_t *count, es_store *store, int64_t after, size_t capacity,
+                      es_error *err);
+  es_status (*tree_size)(int64_t *out, es_store *store, es_error *err);
+  es_status (*tile)(es_hash out[ES_TILE_WIDTH], int *width, es_store *store, int level,
+                    int64_t index, es_error *err);
+  es_status (*put_tile)(es_store *store, int level, int64_t index, int width, const es_hash *hashes,
+                        es_error *err);
+  es_status (*checkpoint)(es_store_checkpoint *out, es_store *store, int64_t up_to, es_error *err);
+  es_status (*add_checkpoint)(es_store *store, int64_t size, es_text note, es_error *err);
   es_status (*check)(es_store *store, es_store_finding finding, void *data, es_error *err);
   es_status (*info)(es_buf *json, es_store *store, es_error *err);
+  /* NULL: there is no file to copy */
+  es_status (*backup)(es_store *store, const char *path, es_progress progress, void *progress_data,
+                      es_error *err);
   void (*close)(es_store *store);
 } es_store_kind;
 
@@ -116,6 +134,9 @@ typedef struct es_sqlite_options {
 es_status es__store_open_sqlite(es_store **out, const char *path, const es_sqlite_options *options,
                                 es_id_source *ids, es_error *err);
 
+/* The layout of the file at `path` (0: there is no file), and the newest that is known here. Changes nothing. */
+es_status es__sqlite_layout(es_layout *out, const char *path, es_error *err);
+
 /* The calls. Each checks its arguments and goes to the kind.
  *
  * append: ES_ERR_CONFLICT "version_conflict" with expected and actual version in *err; ES_ERR_CONFLICT
@@ -128,8 +149,13 @@ es_status es__store_open_sqlite(es_store **out, const char *path, const es_sqlit
  * streams: calls `each` for every stream of a type (NULL: all) in order of tenant (none first), type, id, in constant
  * memory; a status other than ES_OK from `each` stops and is returned.
  *
- * check: derived structures only (streams, interned names, indexes, replies, schema, pages); the engine checks hashes,
- * links and versions through read. Returns ES_OK when it could look, whatever it found. */
+ * hashes: the events' stored hashes from position after + 1 on, at most `capacity`; fewer only at the end. The tree over them
+ * is kept apart, in tiles (store/tree.h); put_tile and add_checkpoint belong inside begin/commit.
+ *
+ * checkpoint: the newest kept signed tree head of at most `up_to` events.
+ *
+ * check: derived structures only (streams, interned names, indexes, replies, the tree, checkpoints, schema, pages); the engine
+ * checks hashes, links and versions through read. Returns ES_OK when it could look, whatever it found. */
 es_status es__store_append(es_store *store, es_commit *commit, es_error *err);
 es_status es__store_begin(es_store *store, es_error *err);
 es_status es__store_commit(es_store *store, es_error *err);
@@ -147,9 +173,17 @@ es_status es__store_streams(es_store *store, const char *aggregate_type,
                             es_status (*each)(void *data, const es_stream_name *, int64_t version,
                                               es_error *err),
                             void *data, es_error *err);
+es_status es__store_hashes(es_hash *out, size_t *count, es_store *store, int64_t after,
+                           size_t capacity, es_error *err);
+es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_t up_to,
+                               es_error *err);
+es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, es_error *err);
 es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err);
 es_status es__store_info(es_buf *json, es_store *store, es_error *err); /* a JSON object */
-void es__store_close(es_store *store);                                  /* NULL is fine */
+/* A consistent copy in a new file at `path`, while others write; progress counts pages. ES_ERR_USAGE "in_memory". */
+es_status es__store_backup(es_store *store, const char *path, es_progress progress,
+                           void *progress_data, es_error *err);
+void es__store_close(es_store *store); /* NULL is fine */
 
 /* For kinds: the typed refusals they share. */
 es_status es__version_conflict(const es_condition *condition, int64_t actual_version,

@@ -1,0 +1,248 @@
+/* backup: a store's copy under a name that appears only when the copy is verified; restoring one; a file's layout. Files are
+ * named and linked here; copying and reading them is the store's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "engine/runtime.h"
+#include "json/writer.h"
+
+/* ---- files ---- */
+
+static char *joined(const char *path, const char *ending) {
+  size_t size = strlen(path) + strlen(ending) + 1;
+  char *out = malloc(size);
+
+  if (out != NULL) snprintf(out, size, "%s%s", path, ending);
+  return out;
+}
+
+static bool exists(const char *path) {
+  struct stat found;
+  return lstat(path, &found) == 0;
+}
+
+static bool has_log(const char *path) {
+  char *wal = joined(path, "-wal");
+  bool found = wal == NULL || exists(wal);
+  free(wal);
+  return found;
+}
+
+/* What reading a store leaves beside it: SQLite keeps these for the next reader, but a copy has none. */
+static void remove_beside(const char *path) {
+  static const char *const endings[] = {"-wal", "-shm"};
+
+  for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+    char *beside = joined(path, endings[i]);
+    if (beside != NULL) unlink(beside);
+    free(beside);
+  }
+}
+
+static es_status sync_path(const char *path, int flags, es_error *err) {
+  int descriptor = open(path, flags | O_CLOEXEC);
+  bool synced = descriptor >= 0 && fsync(descriptor) == 0;
+  int why = errno;
+
+  if (descriptor >= 0) close(descriptor);
+  if (synced) return ES_OK;
+  return es__fail(err, ES_ERR_STORE, "io", "%s: cannot be made durable: %s", path, strerror(why));
+}
+
+static es_status sync_folder_of(const char *path, es_error *err) {
+  char *folder = strdup(path);
+  es_status status;
+
+  if (folder == NULL) return es__no_memory(err);
+  char *slash = strrchr(folder, '/');
+  if (slash != NULL) slash[slash == folder ? 1 : 0] = '\0';
+  status = sync_path(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY, err);
+  free(folder);
+  return status;
+}
+
+/* Gives the finished copy its name; unlike rename, linking never replaces a file that appeared meanwhile. */
+static es_status publish(const char *part, const char *path, es_error *err) {
+  es_status status = sync_path(part, O_RDONLY, err);
+
+  if (status != ES_OK) return status;
+  if (link(part, path) != 0) {
+    return es__fail(err, ES_ERR_STORE, errno == EEXIST ? "file_exists" : "io", "%s: %s", path,
+                    errno == EEXIST ? "there is a file of this name" : strerror(errno));
+  }
+  unlink(part);
+  return sync_folder_of(path, err);
+}
+
+/* ---- copies ---- */
+
+static es_status verify_file(es_verify_report *out, const char *path, es_error *err) {
+  es_options options = ES_OPTIONS_INIT;
+  es_runtime *rt = NULL;
+  es_status status;
+
+  options.store_path = path;
+  options.read_only = true;
+  status = es_open(&rt, &options, err);
+  if (status == ES_OK) status = es_verify(out, rt, NULL, err);
+  es_close(rt);
+  return status;
+}
+
+/* Copies `store` to `path` by way of PATH.part. */
+static es_status copy_store(es_verify_report *out, es_store *store, const char *path,
+                            es_progress progress, void *progress_data, es_error *err) {
+  char *part = joined(path, ".part");
+  es_status status;
+
+  if (part == NULL) return es__no_memory(err);
+  unlink(part); /* of a copy that was cut short */
+  remove_beside(part);
+  status = es__store_backup(store, part, progress, progress_data, err);
+  if (status == ES_OK) {
+    status = verify_file(out, part, err);
+    if (status != ES_OK) es__wrap(err, "the copy does not verify");
+  }
+  if (status == ES_OK) status = publish(part, path, err);
+  unlink(part);
+  remove_beside(part);
+  free(part);
+  return status;
+}
+
+/* ---- backup ---- */
+
+static void write_facts(es_buf *out, const es_verify_report *report, const char *path) {
+  struct stat facts = {0};
+
+  if (stat(path, &facts) != 0) facts.st_size = 0;
+  es__buf_byte(out, '{');
+  es__json_write_key(out, "backup_location");
+  es__json_write_text(out, es__text(path));
+  es__json_write_key(out, "backup_size");
+  es__json_write_integer(out, (int64_t)facts.st_size);
+  es__json_write_key(out, "backup_type");
+  es__json_write_text(out, es__text("full"));
+  es__json_write_key(out, "event_count");
+  es__json_write_integer(out, report->event_count);
+  es__buf_byte(out, '}');
+}
+
+/* In the store that was copied, so the copy itself does not hold it. */
+static es_status record(es_runtime *rt, const es_verify_report *report, const char *path,
+                        es_error *err) {
+  const es_context *context = rt->context;
+  char day[ES_TIME_TEXT_SIZE];
+  es_buf data = {0};
+  es_event event = {.tenant_id = es__tenant(rt),
+                    .aggregate_type = es__text("$audit"),
+                    .event_type = es__text("$BackupCreated"),
+                    .schema_version = 1,
+                    .actor_id = es__text("system:backup"),
+                    .occurred_at = es__now(rt),
+                    .metadata = es__text("{}")};
+  es_commit commit = {.events = &event, .event_count = 1, .now = event.occurred_at};
+  es_status status;
+
+  es_time_text(day, event.occurred_at);
+  event.aggregate_id = (es_text){day, strlen("YYYY-MM-DD")};
+  if (context != NULL && context->actor_id != NULL) event.actor_id = es__text(context->actor_id);
+  es__id_new(&rt->ids, event.event_id);
+  memcpy(event.correlation_id, event.event_id, ES_ID_SIZE);
+  write_facts(&data, report, path);
+  event.data = (es_text){data.data, data.length};
+  status = data.failed ? es__no_memory(err) : es__store_append(rt->store, &commit, err);
+  es__buf_free(&data);
+  if (status != ES_OK) es__wrap(err, "the backup is made, but this could not be recorded");
+  return status;
+}
+
+es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path, es_progress progress,
+                    void *progress_data, es_error *err) {
+  es_verify_report report = {0};
+  es_status status;
+
+  if (out != NULL) *out = report;
+  if (rt->in_transaction)
+    return es__fail(err, ES_ERR_USAGE, "in_transaction", "commit the open transaction first");
+  if (exists(path)) {
+    es__fail(err, ES_ERR_USAGE, "file_exists", "%s: there is a file of this name", path);
+    es__hint(err, "name a new file: a backup never replaces another");
+    return ES_ERR_USAGE;
+  }
+  status = copy_store(&report, rt->store, path, progress, progress_data, err);
+  if (status == ES_OK && out != NULL) *out = report;
+  if (status == ES_OK && !rt->read_only) status = record(rt, &report, path, err);
+  return status;
+}
+
+/* ---- restore ---- */
+
+/* The path of the store that these options open; freed by the caller. */
+static es_status find_store(char **out, const es_options *options, es_error *err) {
+  es_settings settings = {0};
+  es_status status = es__settings_read(&settings, options->project_path, err);
+  const char *path = options->store_path != NULL ? options->store_path : settings.store;
+
+  *out = NULL;
+  if (status != ES_OK) return status;
+  if (path == NULL || strcmp(path, ":memory:") == 0) {
+    status = es__fail(err, ES_ERR_USAGE, "no_store", "no store's file is named");
+    es__hint(err, "go to a project's folder, or name a file with --store FILE");
+  } else {
+    *out = strdup(path);
+    if (*out == NULL) status = es__no_memory(err);
+  }
+  es__settings_free(&settings);
+  return status;
+}
+
+/* A log that a removed store left behind would be applied to whatever gets its name. */
+static es_status check_free(const char *path, es_error *err) {
+  if (!exists(path) && !has_log(path)) return ES_OK;
+  es__fail(err, ES_ERR_USAGE, "store_exists", "%s%s: there is a store already", path,
+           exists(path) ? "" : "-wal");
+  es__hint(err, "restoring never overwrites: move the old store and its -wal and -shm away first");
+  return ES_ERR_USAGE;
+}
+
+es_status es_restore(es_verify_report *out, const char *path, const es_options *options,
+                     es_error *err) {
+  static const es_sqlite_options reading = {.read_only = true, .must_exist = true};
+  es_id_source ids = {0};
+  es_verify_report report = {0}, copied = {0};
+  es_store *backup = NULL;
+  char *target = NULL;
+  bool in_use = has_log(path); /* somebody else's, or left by a crash: not ours to remove */
+  es_status status = find_store(&target, options, err);
+
+  if (out != NULL) *out = report;
+  if (status == ES_OK) status = check_free(target, err);
+  if (status == ES_OK) status = verify_file(&report, path, err);
+  if (status == ES_OK) status = es__store_open_sqlite(&backup, path, &reading, &ids, err);
+  if (status == ES_OK) status = copy_store(&copied, backup, target, NULL, NULL, err);
+  es__store_close(backup);
+  if (!in_use) remove_beside(path);
+  if (status == ES_OK && memcmp(report.head_hash, copied.head_hash, ES_HASH_SIZE) != 0)
+    status = es__fail(err, ES_ERR_INTEGRITY, "hash", "%s changed while it was restored", path);
+  if (status == ES_OK && out != NULL) *out = copied;
+  free(target);
+  return status;
+}
+
+es_status es_store_layout(es_layout *out, const es_options *options, es_error *err) {
+  char *path = NULL;
+  es_status status;
+
+  *out = (es_layout){0};
+  status = find_store(&path, options, err);
+  if (status == ES_OK) status = es__sqlite_layout(out, path, err);
+  free(path);
+  return status;
+}
