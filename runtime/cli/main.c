@@ -10,6 +10,9 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "cli/files.h"
+#include "cli/line_editor.h"
+#include "cli/process.h"
 #include "cli/system.h"
 #include "esrun.h"
 
@@ -29,6 +32,9 @@ static int run(lua_State *L) {
   luaL_openlibs(L);
   preload(L, "esrun", luaopen_esrun);
   preload(L, "esrun.system", cli_open_system);
+  preload(L, "esrun.files", cli_open_files);
+  preload(L, "esrun.process", cli_open_process);
+  preload(L, "esrun.line_editor", cli_open_line_editor);
   lua_getglobal(L, "require");
   lua_pushvalue(L, -1);
   lua_pushliteral(L, "esrun"); /* makes esrun.cli requirable */
@@ -45,12 +51,12 @@ static int run(lua_State *L) {
   return 1;
 }
 
-/* A reader that has gone away (`| head`) has what it wanted; any other failure to write is an error. */
+/* A reader that has gone away (`| head`) has what it wanted; any other failure to write is an error, told once: a write
+ * that failed earlier was reported by Lua. */
 static int close_output(int status) {
-  if (fflush(stdout) == 0 && !ferror(stdout)) return status;
-  if (errno == EPIPE) return status;
+  if (fflush(stdout) == 0 || errno == EPIPE || status != 0) return status;
   fprintf(stderr, "esrun: output: %s\n", strerror(errno));
-  return status == 0 ? ES_ERR_OTHER : status;
+  return ES_ERR_OTHER;
 }
 
 int main(int argc, char **argv) {

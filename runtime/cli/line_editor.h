@@ -1,0 +1,14 @@
+/* line_editor: lines that a person types, with editing and a history. */
+#ifndef ES_CLI_LINE_EDITOR_H
+#define ES_CLI_LINE_EDITOR_H
+
+#include <lua.h>
+
+/* The module "esrun.line_editor", on libedit; only for terminals:
+ *   read(prompt)         the line without its newline, or nil at the end of input
+ *   add(text)            to the history
+ *   load(path)           the history of an earlier session; a file that is not there is none
+ *   save(path, count)    the newest lines, readable by the user alone; true, or nil and why */
+int cli_open_line_editor(lua_State *L);
+
+#endif

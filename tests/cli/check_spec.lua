@@ -1,0 +1,247 @@
+-- esrun verify, export, doctor, config, help: evidence and facts.
+local support = dofile "tests/cli/support.lua"
+local cjson = require "cjson"
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch("[^\n]+") do lines[#lines + 1] = line end
+  return lines
+end
+
+local function filled(files)
+  local folder = support.project(files)
+  for _, words in ipairs {
+    { "exec", "Account/1", "open", "--as", "user:jane" }, { "exec", "Account/1", "move", "cents=5", "--as", "user:jane" },
+    { "exec", "Account/2", "open", "--as", "user:jane" },
+  } do
+    assert.equal(0, support.run(folder, words).status)
+  end
+  return folder
+end
+
+-- Changes stored bytes behind the back of the triggers.
+local function tamper(folder, sql)
+  local result = support.shell(folder, ([[
+    sqlite3 store.db "SELECT 'DROP TRIGGER ' || name || ';' FROM sqlite_master WHERE type = 'trigger'" | sqlite3 store.db
+    sqlite3 store.db %s]]):format(support.quote(sql)))
+  assert.equal("", result.err)
+end
+
+describe("esrun", function()
+  after_each(support.clean)
+
+  local function run(folder, ...) return support.run(folder, { ... }) end
+
+  describe("verify", function()
+    it("prints count, head hash, rate and verdict", function()
+      local folder = filled()
+      local head = cjson.decode(lines_of(run(folder, "log", "--output", "jsonl").out)[3]).hash
+      local result = run(folder, "verify")
+      assert.equal(0, result.status)
+      assert.matches("^3 events, head " .. head .. ", %d+ events/s: intact\n$", result.out)
+      local report = cjson.decode(run(folder, "verify", "--output", "json").out)
+      assert.same({ ok = true, event_count = 3, finding_count = 0, findings = {}, head_hash = head }, report)
+      assert.equal("", run(folder, "verify", "--output", "jsonl").out)
+    end)
+
+    it("names damage by position and kind, with exit status 6", function()
+      local folder = filled()
+      tamper(folder, [[UPDATE events SET data = '{"cents":500}' WHERE position = 2]])
+      local result = run(folder, "verify")
+      assert.equal(6, result.status)
+      assert.equal("", result.err)
+      assert.matches("position 2: hash: ", result.out)
+      assert.matches("DAMAGED", result.out)
+      local text = run(folder, "verify", "--output", "json")
+      assert.equal(6, text.status)
+      local report = cjson.decode(text.out)
+      assert.is_false(report.ok)
+      assert.equal(report.finding_count, #report.findings)
+      local found = {}
+      for _, finding in ipairs(report.findings) do found[finding.kind] = finding end
+      assert.equal(2, found.hash.position)
+      local jsonl = run(folder, "verify", "--output", "jsonl")
+      assert.equal(6, jsonl.status)
+      assert.equal(#report.findings, #lines_of(jsonl.out))
+      for _, line in ipairs(lines_of(jsonl.out)) do cjson.decode(line) end
+    end)
+
+    it("verifies an empty store", function()
+      local folder = filled()
+      assert.equal(0, run(folder, "--store", "empty.db", "exec", "Account/1", "open", "--as", "user:x", "--dry-run").status)
+      assert.matches("^0 events, head none", run(folder, "--store", "empty.db", "verify").out)
+      local report = cjson.decode(run(folder, "--store", "empty.db", "verify", "--output", "json").out)
+      assert.equal(cjson.null, report.head_hash)
+    end)
+  end)
+
+  describe("export", function()
+    it("writes a line an event, with data and metadata as strings", function()
+      local folder = filled()
+      local lines = lines_of(run(folder, "export").out)
+      assert.equal(3, #lines)
+      local event = cjson.decode(lines[2])
+      assert.equal('{"cents":5}', event.data)
+      assert.is_string(event.metadata)
+      assert.equal(cjson.decode(lines[1]).hash, event.previous_hash)
+      assert.equal(1, #lines_of(run(folder, "export", "--type", "MoneyMoved").out))
+      assert.equal(2, #lines_of(run(folder, "export", "--after", "1").out))
+      assert.equal(3, #cjson.decode(run(folder, "export", "--output", "json").out))
+      assert.equal("[]\n", run(folder, "export", "--actor", "none", "--output", "json").out)
+      assert.equal("", run(folder, "export", "--actor", "none").out)
+    end)
+
+    it("writes a file that is there only when it is whole", function()
+      local folder = filled()
+      local text = run(folder, "export").out
+      local result = run(folder, "export", "-o", "all.jsonl")
+      assert.equal(0, result.status)
+      assert.equal("", result.out)
+      assert.equal(text, support.read(folder .. "/all.jsonl"))
+      assert.is_false(support.exists(folder .. "/all.jsonl.part"))
+    end)
+
+    it("leaves no file that looks whole when the disk is full", function()
+      local folder = filled()
+      support.shell(folder, "ln -s /dev/full full.jsonl.part")
+      local result = run(folder, "export", "-o", "full.jsonl")
+      assert.equal(1, result.status)
+      assert.matches("^esrun: export: .*No space left on device\n", result.err)
+      assert.is_false(support.exists(folder .. "/full.jsonl"))
+    end)
+
+    it("keeps the old file when the new one fails", function()
+      local folder = filled()
+      support.write(folder .. "/all.jsonl", "old")
+      support.shell(folder, "ln -s /dev/full all.jsonl.part")
+      assert.equal(1, run(folder, "export", "-o", "all.jsonl").status)
+      assert.equal("old", support.read(folder .. "/all.jsonl"))
+      assert.equal("", support.shell(folder, "ls all.jsonl.part 2>/dev/null").out)
+      local result = run(folder, "export", "-o", "no/such/folder.jsonl")
+      assert.equal(1, result.status)
+      assert.matches("cannot write", result.err)
+    end)
+  end)
+
+  describe("doctor", function()
+    local function states(folder, ...)
+      local result = run(folder, "doctor", "--output", "json", ...)
+      local found = {}
+      for _, finding in ipairs(cjson.decode(result.out).findings) do found[finding.check] = finding end
+      return found, result
+    end
+
+    it("finds nothing wrong with a healthy project", function()
+      local folder = filled()
+      assert.equal(0, run(folder, "project", "run").status)
+      local found, result = states(folder)
+      assert.equal(0, result.status)
+      for check, finding in pairs(found) do
+        if check ~= "lua" then assert.equal("ok", finding.state, check .. ": " .. finding.message) end
+      end
+      assert.matches("esrun %d.*Lua 5%.4.*SQLite 3.*OpenSSL", found.versions.message)
+      assert.equal(0, run(folder, "doctor").status)
+      for _, line in ipairs(lines_of(run(folder, "doctor", "--output", "jsonl").out)) do cjson.decode(line) end
+    end)
+
+    it("tells which projections are behind, and how to mend it", function()
+      local found = states(filled())
+      assert.equal("warning", found.projections.state)
+      assert.matches("events behind", found.projections.message)
+      assert.matches("^esrun project run ", found.projections.mend)
+    end)
+
+    it("tells which module does not load (8)", function()
+      local folder = filled()
+      support.write(folder .. "/aggregates/broken.lua", "return = 1\n")
+      local found, result = states(folder)
+      assert.equal(8, result.status)
+      assert.equal("failure", found.modules.state)
+      assert.matches("aggregates/broken.lua:1:", found.modules.message, 1, true)
+    end)
+
+    it("tells what is wrong with the settings (2)", function()
+      local folder = filled()
+      support.write(folder .. "/esrun.lua", "return { stoer = 'x' }\n")
+      local found, result = states(folder)
+      assert.equal(2, result.status)
+      assert.matches("stoer", found.project.message)
+    end)
+
+    it("tells that there is no store, or that it is none (7)", function()
+      local folder = support.project()
+      local found, result = states(folder)
+      assert.equal("failure", found.store.state)
+      assert.is_true(result.status ~= 0)
+      support.write(folder .. "/store.db", ("not a database"):rep(100))
+      found, result = states(folder)
+      assert.equal("failure", found.store.state)
+      assert.equal(7, result.status)
+    end)
+
+    -- covers E16
+    it("lists actor ids off the conventions", function()
+      local folder = filled { ["esrun.lua"] = 'return { store = "store.db", actors = { prefixes = { "robot" } } }\n' }
+      assert.equal(0, run(folder, "exec", "Account/3", "open", "--as", "robot:r2").status)
+      assert.equal("ok", states(folder).actors.state)
+      support.write(folder .. "/esrun.lua", 'return { store = "store.db" }\n')
+      local finding = states(folder).actors
+      assert.equal("warning", finding.state)
+      assert.matches("robot:r2", finding.message)
+      assert.matches("prefixes", finding.mend)
+    end)
+
+    it("tells a store that other users may write", function()
+      local folder = filled()
+      support.shell(folder, "chmod 666 store.db")
+      assert.equal("warning", states(folder).permissions.state)
+      assert.matches("chmod o%-w", states(folder).permissions.mend)
+    end)
+  end)
+
+  describe("config", function()
+    it("shows each setting and where it comes from", function()
+      local folder = filled()
+      local settings = {}
+      for _, setting in ipairs(cjson.decode(run(folder, "config", "--output", "json").out)) do
+        settings[setting.setting] = setting
+      end
+      assert.equal("esrun.lua", settings.store.origin)
+      assert.equal(folder .. "/store.db", settings.store.value)
+      assert.equal("default", settings["limits.time_ms"].origin)
+      assert.matches("^setting +value +origin\n", run(folder, "config").out)
+      assert.equal(#cjson.decode(run(folder, "config", "--output", "json").out),
+        #lines_of(run(folder, "config", "--output", "jsonl").out))
+    end)
+  end)
+
+  describe("help", function()
+    it("lists the commands, also without a project", function()
+      for _, words in ipairs { { "help" }, { "--help" }, { "-h" } } do
+        local result = support.run("/", words)
+        assert.equal(0, result.status)
+        assert.equal("", result.err)
+        for _, name in ipairs {
+          "exec", "show", "log", "trace", "replay", "project", "verify", "export", "doctor", "config", "help",
+        } do
+          assert.matches("\n  " .. name .. " ", result.out)
+        end
+      end
+    end)
+
+    it("explains each command, the same by help COMMAND and COMMAND --help", function()
+      for _, row in ipairs(cjson.decode(support.run("/", { "help", "--output", "json" }).out)) do
+        local name = row.command
+        local result = support.run("/", { "help", name })
+        assert.equal(0, result.status)
+        assert.matches("^Usage: esrun " .. name, result.out)
+        assert.equal(result.out, support.run("/", { name, "--help" }).out)
+        assert.equal(name, cjson.decode(support.run("/", { "help", name, "--output", "json" }).out).command)
+      end
+    end)
+
+    it("tells the version", function()
+      assert.matches("^esrun %d+%.%d+%.%d+\n$", support.run("/", { "--version" }).out)
+    end)
+  end)
+end)
