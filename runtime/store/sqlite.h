@@ -17,7 +17,7 @@
 enum {
   ES__SQLITE_APPLICATION_ID = 0x6573726e, /* "esrn" */
   ES__SQLITE_NONE = 0, /* names.name_id of "no tenant" and "no actor": no name has it */
-  ES__SQLITE_CACHE_SLOTS = 4096, /* fewer than the names in use, and each event costs a lookup more */
+  ES__SQLITE_CACHE_SLOTS = 4096, /* more names than this in turn, and reading is slow */
   ES__SQLITE_READ_SHAPES = 8
 };
 
