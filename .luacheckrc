@@ -2,6 +2,7 @@
 std = "lua54"
 max_line_length = 130
 self = false
+ignore = { "512" } -- a loop left in its first round: how the first of an iterator is taken
 exclude_files = { "build" }
 
 local function fields(...)

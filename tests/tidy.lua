@@ -54,7 +54,9 @@ end
 
 local function check_length(path, text)
   local _, count = text:gsub("\n", "")
-  if count > MAX_LINES and not LONG[path] then offend(path, count, "%d lines, more than %d: perhaps two jobs", count, MAX_LINES) end
+  if count > MAX_LINES and not LONG[path] then
+    offend(path, count, "%d lines, more than %d: perhaps two jobs", count, MAX_LINES)
+  end
 end
 
 -- ---- Layers -------------------------------------------------------------------------------------------------------

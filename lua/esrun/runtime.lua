@@ -250,8 +250,8 @@ end
 
 local FILTER = {
   actor_id = true, event_type = true, aggregate_type = true, aggregate_id = true, event_id = true, correlation_id = true,
-  causation_id = true, tenant_id = true, from = true, to = true, after = true, from_version = true, to_version = true, limit = true,
-  reverse = true, form = true,
+  causation_id = true, tenant_id = true, from = true, to = true, after = true, from_version = true, to_version = true,
+  limit = true, reverse = true, form = true,
 }
 
 local function next_event(cursor)

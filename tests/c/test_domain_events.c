@@ -101,7 +101,7 @@ static void expect_of_event(const char *body, const char *expected) {
   expect_handled((handling){.first = body}, expected, NULL);
 }
 
-/* covers E1 to E11 as domain code sees them */
+/* The envelope as domain code sees it. covers E1, E2, E3, E4, E5, E6, E7, E8, E9, E10, E11 */
 static void every_member_can_be_read(void **state) {
   (void)state;
   expect_of_event("return e.event_id", "11111111-1111-1111-1111-111111111111");

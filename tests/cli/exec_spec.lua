@@ -153,7 +153,8 @@ describe("esrun exec", function()
     end)
 
     it("malformed JSON, with line, column and path", function()
-      local err = refused(support.run(folder, words("exec", "Account/1", "move", "-", JANE), '{\n  "cents": 1,\n  "more": [1,]\n}'), 2)
+      local text = '{\n  "cents": 1,\n  "more": [1,]\n}'
+      local err = refused(support.run(folder, words("exec", "Account/1", "move", "-", JANE), text), 2)
       assert.matches("standard input: line 3, column 14", err)
       assert.matches("$.more", err, 1, true)
       refused(exec("Account/1", "move", "cents:={", JANE), 2)

@@ -49,8 +49,9 @@ describe("esrun project", function()
   end)
 
   it("asks for one tenant", function()
-    assert.equal(0, support.run(folder, { "exec", "Account/9", "open", "--as", "user:jane", "--tenant", "acme" }).status)
-    assert.equal(0, support.run(folder, { "exec", "Account/9", "move", "cents=1", "--as", "user:jane", "--tenant", "acme" }).status)
+    local jane = { "--as", "user:jane", "--tenant", "acme" }
+    assert.equal(0, support.run(folder, { "exec", "Account/9", "open", table.unpack(jane) }).status)
+    assert.equal(0, support.run(folder, { "exec", "Account/9", "move", "cents=1", table.unpack(jane) }).status)
     assert.equal(0, run("run").status)
     assert.equal(3, #json("query", "balances", "richest"))
     assert.equal(1, #json("query", "balances", "richest", "--tenant", "acme"))
@@ -156,7 +157,8 @@ describe("esrun finds", function()
     assert.matches("^esrun: log: .*store.db", result.err)
     assert.equal(7, support.run(folder, { "exec", "Account/1", "open", "--as", "user:jane" }).status)
     assert.equal(("not a database "):rep(200), support.read(folder .. "/store.db"))
-    for _, text in ipairs { "return 1", "return { store = function() end }", "os.exit(0)", "return { stoer = 'x' }", "x = = 1" } do
+    local wrong = { "return 1", "return { store = function() end }", "os.exit(0)", "return { stoer = 'x' }", "x = = 1" }
+    for _, text in ipairs(wrong) do
       support.write(folder .. "/esrun.lua", text)
       local refused = support.run(folder, { "log" })
       assert.equal(2, refused.status, text .. ": " .. refused.err)

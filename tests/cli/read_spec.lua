@@ -198,7 +198,8 @@ describe("with a store of some events, esrun", function()
     end)
 
     it("refuses what makes no sense (2)", function()
-      for _, words in ipairs { {}, { "Account" }, { "Account/1", "--at", "soon" }, { "Account/1", "--at", "0" }, { "Acount/1" } } do
+      local senseless = { {}, { "Account" }, { "Account/1", "--at", "soon" }, { "Account/1", "--at", "0" }, { "Acount/1" } }
+      for _, words in ipairs(senseless) do
         local result = run("show", table.unpack(words))
         assert.equal(2, result.status, table.concat(words, " "))
         assert.equal("", result.out)
@@ -236,7 +237,7 @@ describe("esrun trace", function()
   local function exec(cause, ...)
     local words = { "exec", ... }
     if cause then
-      for _, word in ipairs { "--causation", cause.event_id, "--correlation", cause.correlation_id } do words[#words + 1] = word end
+      table.move({ "--causation", cause.event_id, "--correlation", cause.correlation_id }, 1, 4, #words + 1, words)
     end
     words[#words + 1] = "--output"
     words[#words + 1] = "json"

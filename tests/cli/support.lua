@@ -48,7 +48,9 @@ end
 
 --- Removes every folder made so far; for teardown.
 function support.clean()
-  for _, folder in ipairs(folders) do os.execute("chmod -R u+w " .. support.quote(folder) .. "; rm -rf " .. support.quote(folder)) end
+  for _, folder in ipairs(folders) do
+    os.execute(("chmod -R u+w %s; rm -rf %s"):format(support.quote(folder), support.quote(folder)))
+  end
   folders = {}
 end
 

@@ -75,7 +75,8 @@ function prepare(folder, step)
   end
 end
 
-local documents = lines_of(("cd %s && ls README.md docs/guide/*.md docs/reference/*.md examples/*/README.md 2>/dev/null"):format(quoted(root)))
+local PAGES = "README.md docs/guide/*.md docs/reference/*.md examples/*/README.md"
+local documents = lines_of(("cd %s && ls %s 2>/dev/null"):format(quoted(root), PAGES))
 
 for _, document in ipairs(documents) do
   local steps = markdown.steps(read(root .. "/" .. document), document)

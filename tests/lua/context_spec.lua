@@ -68,7 +68,8 @@ describe("es.context", function()
   it("refuses to leave a frame that is not the innermost, and changes nothing", function()
     local outer = es.context.enter { actor_id = "user:jane" }
     local inner = es.context.enter { actor_id = "user:bob" }
-    assert.has_error(function() outer:leave() end, "this context frame is not the innermost one; frames are left in reverse order")
+    assert.has_error(function() outer:leave() end,
+      "this context frame is not the innermost one; frames are left in reverse order")
     assert.equal("user:bob", es.context().actor_id)
     inner:leave()
     outer:leave()

@@ -3,7 +3,6 @@
 local core = require "esrun.core"
 local errors = require "esrun.cli.errors"
 local event_text = require "esrun.cli.event_text"
-local target = require "esrun.cli.target"
 
 local trace = { description = "Show the events of one correlation as a tree: each below the event that caused it." }
 
