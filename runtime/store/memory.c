@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "store/memory.h"
+#include "store/tree.h"
 #include "json/writer.h"
 
 /* ---- Sorted arrays ---- */
@@ -304,10 +305,46 @@ static void memory_rollback(es_store *base) {
 
 /* ---- The rest ---- */
 
-/* Nothing here is derived from anything on a disk: there is nothing to be damaged. */
-static es_status memory_check(es_store *base, es_store_finding finding, void *data, es_error *err) {
-  (void)base, (void)finding, (void)data, (void)err;
+static es_status memory_hashes(es_hash *out, size_t *count, es_store *base, int64_t after,
+                               size_t capacity, es_error *err) {
+  const memory_store *store = (const memory_store *)base;
+
+  (void)err;
+  for (size_t at = (size_t)after; at < store->event_count && *count < capacity; at++)
+    memcpy(out[(*count)++].bytes, store->events[at]->event.hash, ES_HASH_SIZE);
   return ES_OK;
+}
+
+static es_status memory_tree_size(int64_t *out, es_store *base, es_error *err) {
+  (void)err;
+  *out = es__memory_tree_size(&((memory_store *)base)->tree);
+  return ES_OK;
+}
+
+static es_status memory_tile(es_hash out[ES_TILE_WIDTH], int *width, es_store *base, int level,
+                             int64_t index, es_error *err) {
+  (void)err;
+  es__memory_tile(out, width, &((memory_store *)base)->tree, level, index);
+  return ES_OK;
+}
+
+static es_status memory_put_tile(es_store *base, int level, int64_t index, int width,
+                                 const es_hash *hashes, es_error *err) {
+  return es__memory_put_tile(&((memory_store *)base)->tree, level, index, width, hashes, err);
+}
+
+static es_status memory_checkpoint(es_store_checkpoint *out, es_store *base, int64_t up_to,
+                                   es_error *err) {
+  return es__memory_checkpoint(out, &((memory_store *)base)->tree, up_to, err);
+}
+
+static es_status memory_add_checkpoint(es_store *base, int64_t size, es_text note, es_error *err) {
+  return es__memory_add_checkpoint(&((memory_store *)base)->tree, size, note, err);
+}
+
+/* Nothing here lies on a disk, where it could be damaged; the tree is compared all the same. */
+static es_status memory_check(es_store *base, es_store_finding finding, void *data, es_error *err) {
+  return es__tree_check(base, finding, data, err);
 }
 
 static es_status memory_info(es_buf *json, es_store *base, es_error *err) {
@@ -341,6 +378,7 @@ static void memory_close(es_store *base) {
   free(store->streams);
   free(store->ids);
   free(store->replies);
+  es__memory_tree_free(&store->tree);
   es__chain_free(base->chain);
   free(store);
 }
@@ -358,6 +396,12 @@ static const es_store_kind memory_kind = {
     .head = es__memory_head,
     .find_reply = memory_find_reply,
     .streams = es__memory_streams,
+    .hashes = memory_hashes,
+    .tree_size = memory_tree_size,
+    .tile = memory_tile,
+    .put_tile = memory_put_tile,
+    .checkpoint = memory_checkpoint,
+    .add_checkpoint = memory_add_checkpoint,
     .check = memory_check,
     .info = memory_info,
     .close = memory_close,

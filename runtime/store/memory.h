@@ -3,6 +3,7 @@
 #define ES_STORE_MEMORY_H
 
 #include "store/filter.h"
+#include "store/memory_tree.h"
 
 typedef struct memory_stream {
   es_stream_name name; /* texts follow the struct */
@@ -41,6 +42,7 @@ typedef struct memory_store {
   memory_reply *replies; /* by key */
   size_t reply_count, reply_capacity;
   uint64_t reply_serial;
+  es_memory_tree tree;
   bool in_group;
   memory_mark group_start;
 } memory_store;

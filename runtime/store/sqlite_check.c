@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "store/sqlite.h"
+#include "store/tree.h"
 
 enum { FINDINGS_PER_RULE = 100 };
 
@@ -108,5 +109,8 @@ es_status es__sqlite_check(es_store *base, es_store_finding finding, void *data,
   for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
     run_rule(store, i, finding, data);
   run_integrity_check(store, finding, data);
-  return es__sqlite_check_replies(store, finding, data, err);
+  status = es__sqlite_check_replies(store, finding, data, err);
+  if (status == ES_OK) status = es__sqlite_check_checkpoints(store, finding, data, err);
+  if (status == ES_OK) status = es__sqlite_check_tile_count(store, finding, data, err);
+  return status == ES_OK ? es__tree_check(base, finding, data, err) : status;
 }

@@ -1,0 +1,32 @@
+/* tree: the Merkle tree over a store's events, kept in tiles beside them. It is derived: appending events leaves it alone, and
+ * whoever needs it catches it up first, in transactions that each leave a whole tree (docs/adr/0007-merkle-tree.md).
+ * Knows no SQL. */
+#ifndef ES_STORE_TREE_H
+#define ES_STORE_TREE_H
+
+#include "store/store.h"
+
+/* Reads a store's tiles, remembering the last of each level. Zero but for the store; use es__tree_reader(). */
+typedef struct es_tree_tiles {
+  es_store *store;
+  int64_t indexes[ES_TILE_LEVELS];
+  int widths[ES_TILE_LEVELS]; /* 0: nothing remembered */
+  es_hash hashes[ES_TILE_LEVELS][ES_TILE_WIDTH];
+} es_tree_tiles;
+
+es_tile_reader es__tree_reader(es_tree_tiles *tiles, es_store *store);
+
+/* How many events the stored tree covers. */
+es_status es__tree_size(int64_t *out, es_store *store, es_error *err);
+
+/* Catches the tree up with the store's head; *size is what it then covers. Refused inside a transaction. */
+es_status es__tree_grow(int64_t *size, es_store *store, es_error *err);
+
+/* The root of the first `size` events, from the tiles as far as they go and from the events behind them. */
+es_status es__tree_root_at(es_hash *out, int64_t size, es_store *store, es_error *err);
+
+/* Compares the tiles with the events, leaf by leaf, and each level with the one below: kind "tree". Stops at the first
+ * difference of a level. */
+es_status es__tree_check(es_store *store, es_store_finding finding, void *data, es_error *err);
+
+#endif
