@@ -138,7 +138,7 @@ static void one_flipped_bit_in_any_column_of_any_table_is_named(void **state) {
   assert_int_equal(tried, 2 * (4 + 3 + 4 + 17 + 8));
 }
 
-/* The list above must hold every column there is. */
+/* The list above must hold every column there is, but for the tree's tables, which test_store_tree.c damages. */
 static void the_list_of_columns_is_complete(void **state) {
   fixture *f = *state;
   sqlite3 *db;
@@ -148,7 +148,7 @@ static void the_list_of_columns_is_complete(void **state) {
   assert_int_equal(
       sqlite3_prepare_v2(db,
                          "SELECT count(*) FROM sqlite_schema s, pragma_table_info(s.name)"
-                         " WHERE s.type = 'table'",
+                         " WHERE s.type = 'table' AND s.name NOT IN ('tiles', 'checkpoints')",
                          -1, &count, NULL),
       SQLITE_OK);
   assert_int_equal(sqlite3_step(count), SQLITE_ROW);
