@@ -14,10 +14,10 @@ end
 -- The environment of domain states (docs/reference/lua-api.md); no clock, no randomness, no input or output.
 stds.domain = {
   read_globals = {
-    "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawlen", "require", "select",
-    "setmetatable", "tonumber", "tostring", "type", "xpcall",
-    math = fields("abs", "ceil", "floor", "fmod", "huge", "max", "maxinteger", "min", "mininteger", "modf", "pi", "sqrt",
-      "tointeger", "type", "ult"),
+    "_VERSION", "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen",
+    "require", "select", "setmetatable", "tonumber", "tostring", "type", "xpcall",
+    math = fields("abs", "acos", "asin", "atan", "ceil", "cos", "deg", "exp", "floor", "fmod", "huge", "log", "max",
+      "maxinteger", "min", "mininteger", "modf", "pi", "rad", "sin", "sqrt", "tan", "tointeger", "type", "ult"),
     string = fields("byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "rep", "reverse", "sub",
       "upper"),
     table = fields("concat", "insert", "move", "pack", "remove", "sort", "unpack"),

@@ -1,11 +1,19 @@
-# embed_lua(out FOLDER...): a C file that holds every FOLDER/**/*.lua as text, rebuilt when one changes. The table is
+# embed_lua(NAME FOLDER...): a C file that holds every FOLDER/**/*.lua as text, rebuilt when one changes. The table is
 # named as the first argument: `const struct es_embedded NAME[]`, ended by a row of nulls (runtime/base/embedded.h).
+# embed_files(NAME PATTERNS FOLDER...): the same for files of these patterns, a list.
 set(EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/embed_files.cmake)
 function(embed_lua table)
+  embed_files(${table} "*.lua" ${ARGN})
+  set(${table} ${${table}} PARENT_SCOPE)
+endfunction()
+
+function(embed_files table patterns)
   set(files)
   foreach(folder ${ARGN})
-    file(GLOB_RECURSE found CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${folder}/*.lua)
-    list(APPEND files ${found})
+    foreach(pattern ${patterns})
+      file(GLOB_RECURSE found CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${folder}/${pattern})
+      list(APPEND files ${found})
+    endforeach()
   endforeach()
   list(SORT files)
   set(out ${CMAKE_BINARY_DIR}/generated/${table}.c)

@@ -6,8 +6,9 @@ local output = require "esrun.cli.output"
 
 local GLOBALS = { ["--project"] = true, ["--store"] = true, ["--output"] = true }
 
---- The commands in the order of the help, each a file of this folder.
+--- The commands in the order of the help, each a file of this folder: of its name, or of the third.
 local COMMANDS = {
+  { "init", "write a new project", "new_project" },
   { "exec", "execute a command on an aggregate" },
   { "show", "show an aggregate's state, now or at an earlier point" },
   { "log", "list events" },
@@ -15,7 +16,13 @@ local COMMANDS = {
   { "replay", "fold every stream again; --check compares two replays" },
   { "project", "run, inspect, rebuild and query projections" },
   { "verify", "recompute every hash, link and derived structure" },
+  { "batch", "execute commands from JSON lines, in groups" },
   { "export", "write events as JSON lines from which the chain can be recomputed" },
+  { "import", "store the events of an export, or rows of CSV and JSON through a mapping" },
+  { "backup", "copy the store while it is in use, verified" },
+  { "restore", "make a verified backup the project's store" },
+  { "migrate", "bring the store's file up to date; --status only looks" },
+  { "test", "run the project's specifications" },
   { "doctor", "look for what is wrong, and say how to mend it" },
   { "config", "show the settings in force and where each comes from" },
   { "help", "help on esrun, or on one command" },
@@ -28,6 +35,12 @@ local function is_command(name)
     if command[1] == name then return true end
   end
   return false
+end
+
+local function module_of(name)
+  for _, command in ipairs(COMMANDS) do
+    if command[1] == name then return require("esrun.cli." .. (command[3] or name)) end
+  end
 end
 
 function cli.names()
@@ -46,7 +59,7 @@ end
 
 --- The parser of one command, with the options that every command has.
 function cli.parser(name)
-  local command = require("esrun.cli." .. name)
+  local command = module_of(name)
   local parser = require "argparse"("esrun " .. name, command.description):add_help(false)
   parser.error = function(_, message)
     local first, tip = message:match("^(.-)\n(.*)$") -- argparse says "Did you mean …" on a second line

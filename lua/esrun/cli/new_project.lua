@@ -1,0 +1,123 @@
+-- esrun.cli.new_project: `esrun init`: writes a project that runs, from the example projects that are built in.
+
+local errors = require "esrun.cli.errors"
+local files = require "esrun.files"
+local process = require "esrun.process"
+
+local ANNOTATIONS = "../../lua/annotations" -- where an example finds them
+
+local new_project = {
+  description = "Write a new project into a folder that is empty or not there yet: settings, modules, specifications, and the "
+    .. "settings of editors and luacheck.",
+}
+
+local TEMPLATES = {
+  document = "a document that one creates and others edit, with an audit log",
+  orders = "orders, payments and stock, with permissions, tenants and read models",
+  blank = "settings and a specification, no modules",
+}
+
+function new_project.define(parser)
+  parser:argument "folder":argname "DIR":args "?":description "The new project's folder (default: this one)."
+  local about = {}
+  for _, name in ipairs { "document", "orders", "blank" } do about[#about + 1] = ("%s: %s"):format(name, TEMPLATES[name]) end
+  parser:option "--template":argname "TEMPLATE":default "document":choices { "document", "orders", "blank" }
+    :description(table.concat(about, "; ") .. ".")
+end
+
+-- Folders on the way to a path, made one after the other.
+local function make_folders(path)
+  local at = path:sub(1, 1) == "/" and "/" or ""
+  for part in path:gmatch "[^/]+" do
+    at = at .. part
+    local made, why = files.make_folder(at)
+    if not made then errors.fail(1, ("cannot make the folder %s: %s"):format(at, why)) end
+    at = at .. "/"
+  end
+end
+
+local function check_empty(folder)
+  local what = files.kind(folder)
+  if what == nil then return end
+  if what ~= "folder" then errors.usage(folder .. " is not a folder") end
+  local names, why = files.list(folder)
+  if not names then errors.fail(1, ("cannot read %s: %s"):format(folder, why)) end
+  if #names == 0 then return end
+  errors.usage(("%s is not empty: it holds %s%s"):format(folder == "." and "this folder" or folder, names[1],
+    #names > 1 and (" and %d more"):format(#names - 1) or ""), "name a new folder: esrun init my-project")
+end
+
+--- Where editors find the annotations: installed beside the program, or in the tree that it was built in.
+local function find_annotations()
+  local program = process.program() or ""
+  local beside = program:match "^(.*)/[^/]*$" or "."
+  for _, path in ipairs { beside .. "/../share/esrun/annotations", beside .. "/lua/annotations" } do
+    if files.kind(path) == "folder" then return (path:gsub("/[^/]+/%.%./", "/")) end
+  end
+  return "/usr/share/esrun/annotations"
+end
+
+-- What stands in an example only because it lies in the source tree: marks of tests, links out of the folder.
+local function adapt(path, text)
+  if path == ".luarc.json" then
+    local at, stop = text:find(ANNOTATIONS, 1, true)
+    return text:sub(1, at - 1) .. find_annotations() .. text:sub(stop + 1)
+  elseif path:find "%.md$" then
+    return (text:gsub("<!%-%-.-%-%->\n\n?", ""):gsub("%[([^%]]+)%]%(%.%./%.%./[^)]*%)", "%1"))
+  end
+  return text
+end
+
+local function write(path, text)
+  local file, why = io.open(path, "wb")
+  if not file then errors.fail(1, why) end
+  local done, reason = file:write(text)
+  local closed, other = file:close()
+  if not (done and closed) then errors.fail(1, ("%s: %s"):format(path, reason or other)) end
+end
+
+-- The template's files by their path in the new project.
+local function template_files(name)
+  local prefix, out, paths = ("examples/%s/"):format(name), {}, {}
+  for path, text in pairs(files.templates()) do
+    if path:sub(1, #prefix) == prefix then
+      local inner = path:sub(#prefix + 1)
+      out[inner] = adapt(inner, text)
+      paths[#paths + 1] = inner
+    end
+  end
+  table.sort(paths)
+  return out, paths
+end
+
+local NEXT = {
+  document = {
+    "esrun test", "esrun exec Document/1 create title=Notes content=Draft --as user:me", "esrun log",
+  },
+  orders = { "esrun test", "esrun run chain.lua", "esrun log" },
+  blank = { "esrun test", "esrun lint" },
+}
+
+function new_project.run(call, args)
+  local folder = (args.folder or "."):gsub("(.)/+$", "%1")
+  check_empty(folder)
+  local texts, paths = template_files(args.template)
+  make_folders(folder)
+  for _, name in ipairs { "aggregates", "projections" } do make_folders(folder .. "/" .. name) end
+  for _, path in ipairs(paths) do
+    local inner = path:match "^(.*)/[^/]*$"
+    if inner then make_folders(folder .. "/" .. inner) end
+    write(folder .. "/" .. path, texts[path])
+  end
+  local out = call.out
+  if out.mode ~= "table" then
+    local core = require "esrun.core"
+    return out:json { folder = folder, template = args.template, files = core.array(paths) }
+  end
+  out:line("wrote %d files into %s, from the template %s", #paths, folder, args.template)
+  out:line("next:")
+  if folder ~= "." then out:line("  cd %s", folder) end
+  for _, line in ipairs(NEXT[args.template]) do out:line("  %s", line) end
+end
+
+return new_project

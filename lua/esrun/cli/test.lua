@@ -1,0 +1,107 @@
+-- esrun.cli.test: runs the project's specifications with busted, in plain lua5.4, where `require "esrun"` and
+-- `require "es.testing"` find this program's own modules.
+
+local errors = require "esrun.cli.errors"
+local files = require "esrun.files"
+local process = require "esrun.process"
+
+local WATCH_MILLISECONDS = 300
+
+local test = {
+  description = "Run the project's specifications (spec/) with busted, each on stores in memory. Exit status 1 when one fails.",
+}
+
+function test.define(parser)
+  parser:argument "files":argname "FILE":args "*":description "Specifications or folders of them (default: spec)."
+  parser:option "--filter":argname "PATTERN":description "Only tests whose name matches this Lua pattern."
+  parser:flag "--watch":description "Run again whenever a file of the project changes; ends with an interrupt."
+end
+
+-- The folder that holds esrun.lua, the loader of the host module: beside the program where it was built, or installed.
+local function module_folder()
+  local beside = (process.program() or ""):match "^(.*)/[^/]*$" or "."
+  for _, folder in ipairs { beside .. "/lua", beside .. "/../share/lua/5.4" } do
+    if files.kind(folder .. "/esrun.lua") == "file" then return folder, beside end
+  end
+  return nil, beside
+end
+
+--- LUA_PATH and LUA_CPATH for a plain lua5.4 that shall find this program's modules.
+function test.environment()
+  local folder, beside = module_folder()
+  local path, cpath = os.getenv "LUA_PATH" or ";;", os.getenv "LUA_CPATH" or ";;"
+  if not folder then return { LUA_PATH = path, LUA_CPATH = cpath } end
+  return {
+    LUA_PATH = ("%s/?.lua;%s"):format(folder, path),
+    LUA_CPATH = ("%s/?.so;%s/../lib/lua/5.4/?.so;%s"):format(folder, beside, cpath),
+  }
+end
+
+-- Absolute, since the environment of a child must not depend on its folder.
+local function find_busted()
+  for folder in (os.getenv "PATH" or ""):gmatch "[^:]+" do
+    local path = folder .. "/busted"
+    if files.kind(path) == "file" then return path end
+  end
+  errors.fail(1, "busted is not installed", "it runs the specifications; on Debian: apt-get install lua-busted")
+end
+
+local function busted_arguments(args)
+  local arguments = { find_busted() }
+  if args.filter then arguments[#arguments + 1] = "--filter=" .. args.filter end
+  local here = os.getenv "PWD" or "."
+  for _, path in ipairs(args.files) do
+    arguments[#arguments + 1] = path:sub(1, 1) == "/" and path or here .. "/" .. path
+  end
+  if #args.files == 0 then arguments[#arguments + 1] = "spec" end
+  return arguments
+end
+
+-- busted looks for its settings where it is started, and specifications open the project that is there.
+local function run_in(folder, arguments) return { "-C", folder, "lua5.4", table.unpack(arguments) } end
+
+-- A text that differs whenever a Lua file of the folder has changed.
+local function fingerprint(folder)
+  local parts = {}
+  for _, name in ipairs(files.list(folder) or {}) do
+    local path = folder .. "/" .. name
+    if name:sub(1, 1) ~= "." then
+      if files.kind(path) == "folder" then
+        parts[#parts + 1] = fingerprint(path)
+      elseif name:find "%.lua$" then
+        parts[#parts + 1] = ("%s %s"):format(path, files.changed_at(path))
+      end
+    end
+  end
+  return table.concat(parts, "\n")
+end
+
+local function watch(folder, arguments, environment)
+  local system = require "esrun.system"
+  system.watch_interrupt()
+  local seen, status
+  repeat
+    local now = fingerprint(folder)
+    if now ~= seen then
+      seen = now
+      status = errors.check(process.run("env", arguments, environment))
+      io.stderr:write("esrun: test: watching; interrupt to end\n")
+    end
+    local woken = system.wait(WATCH_MILLISECONDS)
+  until woken ~= "time"
+  return status
+end
+
+function test.run(_, args)
+  local esrun = require "esrun"
+  local folder = args.project or errors.check(esrun.find_project())
+  if #args.files == 0 and files.kind(folder .. "/spec") ~= "folder" then
+    errors.fail(5, folder .. " has no specifications: there is no folder spec", "write spec/NAME_spec.lua, or name files")
+  end
+  local arguments, environment = run_in(folder, busted_arguments(args)), test.environment()
+  if args.watch then return watch(folder, arguments, environment) end
+  local _, why = process.replace("env", arguments, environment)
+  errors.fail(1, "cannot run lua5.4: " .. why, "on Debian: apt-get install lua5.4")
+end
+
+return test
