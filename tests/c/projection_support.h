@@ -209,4 +209,55 @@ static inline void assert_status_contains(world *w, const char *part) {
   es__buf_free(&json);
 }
 
+/* ---- modules that several tests use ---- */
+
+/* The documented example. */
+__attribute__((unused)) static const char totals[] =
+    "local es = require 'es'\n"
+    "local Totals = es.projection 'customer_totals'\n"
+    "Totals.tables = {\n"
+    "  customer_totals = { customer_id = 'uuid', orders = 'integer', "
+    "cents = 'integer', key = { 'customer_id' },\n"
+    "    index = { { 'cents' } } },\n"
+    "}\n"
+    "Totals.on = {\n"
+    "  OrderCreated = function(t, e)\n"
+    "    t.customer_totals:add({ customer_id = e.data.customer_id }, { "
+    "orders = 1, cents = e.data.total_cents })\n"
+    "  end,\n"
+    "}\n"
+    "Totals.queries = {\n"
+    "  top = { sql = 'SELECT customer_id, cents FROM customer_totals "
+    "ORDER BY cents DESC LIMIT :limit',\n"
+    "    params = { limit = 'integer?' } },\n"
+    "}\n"
+    "return Totals\n";
+
+#define ANN "11111111-1111-7111-8111-111111111111"
+#define BOB "22222222-2222-7222-8222-222222222222"
+
+static inline void order(world *w, const char *tenant, const char *customer, int cents) {
+  char data[128];
+  snprintf(data, sizeof data, "{\"customer_id\":\"%s\",\"total_cents\":%d}", customer, cents);
+  happen(w, (happening){.tenant = tenant, .data = data});
+}
+
+/* A projection of one table whose handler for `Did` is `body`, and one query over all its rows. */
+static inline void declare_table(world *w, const char *columns, const char *body, const char *sql) {
+  es_buf text = {0};
+
+  es__buf_format(
+      &text,
+      "local es = require 'es'\nlocal P = es.projection 'p'\nP.tables = { rows = { %s } }\n"
+      "P.on = { Did = function(t, e) %s end }\n"
+      "P.queries = { all = { sql = [[%s]] } }\nreturn P\n",
+      columns, body, sql);
+  must_declare(w, "projections/p.lua", text.data);
+  es__buf_free(&text);
+}
+
+static inline void did(world *w, const char *data) {
+  happen(w, (happening){.event_type = "Did", .data = data});
+}
+
 #endif
