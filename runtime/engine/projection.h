@@ -41,7 +41,7 @@ es_status es__projections_declare(es_projections *projections, int reference,
 es_status es__projections_try(es_projections *projections, es_error *err);
 
 /* As es_project, es_project_rebuild, es_project_status and es_query in esrun.h. Errors of their own:
- *   ES_ERR_NOT_FOUND "unknown_projection", "unknown_query" (the known ones and the nearest are named)
+ *   ES_ERR_NOT_FOUND "unknown_projection", "unknown_query" (the hint names the known ones)
  *   ES_ERR_LUA       a handler failed: err->position is the event's; the code is the domain's
  *   ES_ERR_LUA       "bad_sql" a query or statement that SQLite cannot read or that reaches too far
  *   ES_ERR_OTHER     "rebuild_needed" the store or the module is not the one it was built from; "not_built" never run;
