@@ -122,8 +122,9 @@ es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_optio
   *out = (es_verify_report){0};
   status = es__store_head_of(&head, rt->store, err);
   if (status == ES_OK) self.total = head.position;
-  if (status == ES_OK) status = check_events(&self, err);
+  /* The store first: it also forgets the names it keeps in memory, so that the events are read with those of the file. */
   if (status == ES_OK) status = es__store_check(rt->store, found, &self, err);
+  if (status == ES_OK) status = check_events(&self, err);
   if (status == ES_ERR_INTEGRITY || (status == ES_OK && out->finding_count > 0)) {
     if (out->finding_count == 0 && err != NULL)
       found(&self, err->code, err->position, err->message);

@@ -128,16 +128,18 @@ static void undone_events_leave_no_kept_state(void **state) {
 }
 
 typedef struct findings {
-  int count;
-  char kind[32];
+  const char *kind; /* the one to be found, and where */
   int64_t position;
+  bool found;
+  int count;
 } findings;
 
 static void note(void *data, const es_finding *finding) {
   findings *self = data;
-  if (self->count++ > 0) return;
-  snprintf(self->kind, sizeof self->kind, "%s", finding->kind);
-  self->position = finding->position;
+  self->count++;
+  if (strcmp(finding->kind, self->kind) == 0 && finding->position == self->position) {
+    self->found = true;
+  }
 }
 
 /* Changes the file behind the runtime's back, past the triggers that would refuse it. */
@@ -180,13 +182,14 @@ static void verify_names_position_and_kind(void **state) {
       {"UPDATE events SET occurred_at = occurred_at + 1 WHERE position = 2", "hash", 2},
       {"UPDATE events SET hash = zeroblob(32) WHERE position = 4", "hash", 4},
       {"UPDATE events SET previous_hash = zeroblob(32) WHERE position = 4", "previous_hash", 4},
-      {"UPDATE events SET actor = (SELECT max(actor) FROM events) + 1 WHERE position = 2", NULL, 0},
+      {"UPDATE events SET actor = (SELECT max(actor) FROM events) + 1 WHERE position = 2", "name",
+       2},
       {"DELETE FROM events WHERE position = 3", "position_gap", 4},
   };
 
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     char store[128];
-    findings found = {0};
+    findings found = {.kind = cases[i].kind, .position = cases[i].position};
     es_verify_options options = ES_VERIFY_INIT;
     es_verify_report report;
 
@@ -201,11 +204,7 @@ static void verify_names_position_and_kind(void **state) {
     options.finding_data = &found;
     assert_int_equal(es_verify(&report, self->rt, &options, &self->err), ES_ERR_INTEGRITY);
     assert_int_equal(report.finding_count, found.count);
-    if (cases[i].kind != NULL) {
-      assert_string_equal(found.kind, cases[i].kind);
-      assert_int_equal(found.position, cases[i].position);
-      assert_int_equal(self->err.position, cases[i].position);
-    }
+    if (!found.found) fail_msg("%s: not named, first %s", cases[i].sql, self->err.message);
     es_close(self->rt);
     self->rt = NULL;
   }
