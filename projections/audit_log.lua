@@ -89,6 +89,15 @@ Audit.queries = {
     sql = COLUMNS .. "ORDER BY occurred_at, event_id LIMIT :limit",
     params = { limit = "integer?" },
   },
+  -- The rows under the columns of the Cortex ledger's audit_log, oldest first. Single rows carry no signature: checkpoints
+  -- sign the whole ledger.
+  cortex = {
+    sql = [[
+      SELECT event_id AS id, correlation_id, occurred_at AS timestamp, actor_id AS agent_name, event_type AS action, payload,
+             NULL AS signature, occurred_at AS created_at
+        FROM audit_log ORDER BY occurred_at, event_id LIMIT coalesce(:limit, -1) ]],
+    params = { limit = "integer?" },
+  },
   by_correlation = {
     sql = COLUMNS .. "WHERE correlation_id = :correlation_id ORDER BY occurred_at, event_id",
     params = { correlation_id = "uuid" },

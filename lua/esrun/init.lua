@@ -26,6 +26,9 @@ local esrun = {
   --- Names of statuses and the numbers the command line exits with.
   ---@type table<string, integer>
   statuses = core.statuses,
+  --- What `open` takes where its options name no project and no store: `esrun run` sets it from its own options.
+  ---@type { project: string?, store: string? }
+  defaults = {},
 }
 
 ---@class esrun.OpenOptions
@@ -53,11 +56,13 @@ local OPTIONS = {
 ---@return string? code
 ---@return esrun.Details? details
 function esrun.open(options)
-  options = options or {}
-  for name in pairs(options) do
+  local given = {}
+  for name, value in pairs(esrun.defaults) do given[name] = value end
+  for name, value in pairs(options or {}) do
     if not OPTIONS[name] then error(("esrun.open: unknown option '%s'"):format(tostring(name)), 2) end
+    given[name] = value
   end
-  local handle, message, code, details = core.open(options)
+  local handle, message, code, details = core.open(given)
   if not handle then return nil, message, code, details end
   return runtime.new(handle)
 end
@@ -70,6 +75,31 @@ end
 ---@return esrun.Details? details
 function esrun.find_project(start)
   return core.find_project(start)
+end
+
+---@class esrun.Place
+---@field project? string folder that holds esrun.lua
+---@field store? string path of the SQLite file; else as esrun.lua says
+
+--- Makes a verified copy of a backup the project's store. A store that is there is never overwritten.
+---@param file string
+---@param place esrun.Place
+---@return table? verified { event_count, head_hash }
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function esrun.restore(file, place)
+  return core.restore { file = file, project = place.project, store = place.store }
+end
+
+--- The layout of the store's file: { version, known }; version 0: there is none. Opening for writing brings it up to date.
+---@param place esrun.Place
+---@return table? layout
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function esrun.layout(place)
+  return core.layout { project = place.project, store = place.store }
 end
 
 return esrun

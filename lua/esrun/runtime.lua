@@ -384,6 +384,48 @@ function Runtime:replay(options)
   return self._handle:replay(options or {})
 end
 
+-- Data in and out ---------------------------------------------------------------------------------------------------
+
+---@class esrun.ImportOptions
+---@field form? "export"|"jsonl"|"csv" lines of an export (default), or rows that a mapping makes events of
+---@field append? boolean lines of an export into a store that has other events: with new positions
+---@field name? string of the source; needed by a mapping, whose default actor is import:NAME
+---@field mapping? string the text of a module that returns function map(row, ctx)
+---@field mapping_path? string named in messages
+---@field group? integer events a transaction; default 1000
+
+---@class esrun.Import one at a time
+---@field feed fun(self: esrun.Import, bytes: string): true?, string?, string?, esrun.Details? the next piece, cut anywhere
+---@field finish fun(self: esrun.Import): true?, string?, string?, esrun.Details? the input ended: stores the last group
+---@field report fun(self: esrun.Import): table { line_count, imported_count, skipped_count, ignored_count }
+---@field close fun(self: esrun.Import) stores nothing more
+
+local IMPORT_OPTIONS = { form = true, append = true, name = true, mapping = true, mapping_path = true, group = true }
+
+--- Starts an import: trusted code's door, no rule is asked. A group is stored whole or not at all; the first thing wrong
+--- ends the import, and importing again goes on behind what is stored.
+---@param options? esrun.ImportOptions
+---@return esrun.Import? import
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:import(options)
+  options = options or {}
+  check_options(options, IMPORT_OPTIONS, "es:import")
+  return self._handle:import(options)
+end
+
+--- A verified copy of the store in a new file, made while others write. Answers { event_count, head_hash }.
+---@param path string
+---@param options? esrun.WorkOptions
+---@return table? verified
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:backup(path, options)
+  return self._handle:backup(path, options)
+end
+
 -- Facts -------------------------------------------------------------------------------------------------------------
 
 --- The modules: { aggregates = { NAME = { commands, events, module } }, projections = … }.

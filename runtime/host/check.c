@@ -25,7 +25,7 @@ static void set_count(lua_State *L, const char *name, int64_t value) {
   lua_setfield(L, -2, name);
 }
 
-static void set_hash(lua_State *L, const char *name, const uint8_t hash[ES_HASH_SIZE]) {
+void host_push_hash(lua_State *L, const uint8_t hash[ES_HASH_SIZE]) {
   static const char digits[] = "0123456789abcdef";
   char hex[2 * ES_HASH_SIZE];
 
@@ -34,6 +34,10 @@ static void set_hash(lua_State *L, const char *name, const uint8_t hash[ES_HASH_
     hex[2 * i + 1] = digits[hash[i] & 15];
   }
   lua_pushlstring(L, hex, sizeof hex);
+}
+
+void host_set_hash(lua_State *L, const char *name, const uint8_t hash[ES_HASH_SIZE]) {
+  host_push_hash(L, hash);
   lua_setfield(L, -2, name);
 }
 
@@ -62,7 +66,7 @@ static int verify(lua_State *L) {
   lua_createtable(L, 0, 4);
   set_count(L, "event_count", report.event_count);
   set_count(L, "finding_count", report.finding_count);
-  set_hash(L, "head_hash", report.head_hash);
+  host_set_hash(L, "head_hash", report.head_hash);
   lua_pushboolean(L, status == ES_OK);
   lua_setfield(L, -2, "ok");
   if (status == ES_OK) return 1;

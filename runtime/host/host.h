@@ -11,6 +11,7 @@
 #include "esrun.h"
 
 typedef struct host_cursor host_cursor;
+typedef struct host_import host_import;
 
 /* One open runtime, a full userdata. The list of those open in a Lua state is for coroutine.c. */
 typedef struct host_runtime {
@@ -21,6 +22,7 @@ typedef struct host_runtime {
   uint64_t serial;            /* unique in a Lua state */
   int busy;             /* inside a call that calls back: nothing else may be asked meanwhile */
   host_cursor *cursors; /* open ones: they end before the runtime does */
+  host_import *import;  /* under way, or NULL: the same */
   int clock_ref;
   int log_ref;
 } host_runtime;
@@ -46,7 +48,15 @@ extern const luaL_Reg host_context_methods[];
 extern const luaL_Reg host_read_methods[];
 extern const luaL_Reg host_project_methods[];
 extern const luaL_Reg host_check_methods[];
+extern const luaL_Reg host_data_methods[];
 void host_read_close_all(host_runtime *host);
+void host_data_close(host_runtime *host);
+void host_data_open(lua_State *L);
+int host_restore(lua_State *L);
+int host_layout(lua_State *L);
+/* 64 hexadecimal digits: pushed, or as a member of the table at the top. */
+void host_push_hash(lua_State *L, const uint8_t hash[ES_HASH_SIZE]);
+void host_set_hash(lua_State *L, const char *name, const uint8_t hash[ES_HASH_SIZE]);
 void host_context_open(lua_State *L); /* make the metatables of scopes, cursors, snapshots */
 void host_read_open(lua_State *L);
 void host_coroutine_open(lua_State *L);

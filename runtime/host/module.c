@@ -91,6 +91,18 @@ static int new_id(lua_State *L) {
   return 1;
 }
 
+/* sha256(bytes) -> 64 hexadecimal digits */
+static int sha256(lua_State *L) {
+  uint8_t hash[ES_HASH_SIZE];
+  es_error err = ES_ERROR_INIT;
+  size_t length;
+  const char *bytes = luaL_checklstring(L, 1, &length);
+
+  if (es_sha256(hash, bytes, length, &err) != ES_OK) return host_fail(L, &err);
+  host_push_hash(L, hash);
+  return 1;
+}
+
 static int find_project(lua_State *L) {
   es_error err = ES_ERROR_INIT;
   char **box = host_push_text(L);
@@ -113,7 +125,7 @@ static void set_statuses(lua_State *L) {
 static void set_runtime_metatable(lua_State *L) {
   static const luaL_Reg *const topics[] = {
       host_runtime_methods, host_command_methods, host_append_methods, host_context_methods,
-      host_read_methods,    host_project_methods, host_check_methods};
+      host_read_methods,    host_project_methods, host_data_methods,   host_check_methods};
 
   luaL_newmetatable(L, "esrun.runtime");
   lua_newtable(L);
@@ -138,13 +150,17 @@ static int open_core(lua_State *L) {
       {"time_text", time_text},
       {"parse_id", parse_id},
       {"new_id", new_id},
+      {"sha256", sha256},
       {"find_project", find_project},
+      {"restore", host_restore},
+      {"layout", host_layout},
       {NULL, NULL},
   };
 
   host_support_open(L);
   host_context_open(L);
   host_read_open(L);
+  host_data_open(L);
   host_coroutine_open(L);
   set_runtime_metatable(L);
   luaL_newlib(L, functions);

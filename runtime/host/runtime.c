@@ -43,6 +43,7 @@ static int close_runtime(lua_State *L) {
   if (host->rt != NULL) {
     host->L = L;
     host_read_close_all(host);
+    host_data_close(host);
     es_close(host->rt);
     host->rt = NULL;
   }

@@ -430,7 +430,16 @@ typedef struct es_finding {
   const char *kind;
   int64_t position;
   const char *message;
+  const char *
+      fault; /* what was done to it: edited, missing, inserted, reordered, truncated, forked, rolled_back, foreign,
+                        re_signed; damaged where it cannot be told */
 } es_finding;
+
+/* A signed checkpoint that somebody keeps where the store's file cannot be reached. */
+typedef struct es_anchor {
+  const char *name; /* for messages */
+  const char *note;
+} es_anchor;
 
 typedef struct es_verify_options {
   size_t size;
@@ -438,6 +447,13 @@ typedef struct es_verify_options {
   void *finding_data;
   es_progress progress; /* may be NULL */
   void *progress_data;
+  const char *const *keys; /* verifier keys to trust, besides those that the signer's memory has */
+  size_t key_count;
+  const es_anchor *anchors;
+  size_t anchor_count;
+  const char *memory_path; /* the signer's memory: NULL: the user's own; "": do not look */
+  int jobs;                /* threads that hash; 0: 1 */
+  bool since_checkpoint;   /* hash only the events after the newest checkpoint that holds */
 } es_verify_options;
 
 #define ES_VERIFY_INIT                                                                             \
@@ -447,9 +463,17 @@ typedef struct es_verify_report {
   int64_t event_count;
   int64_t finding_count;
   uint8_t head_hash[ES_HASH_SIZE]; /* all zero for an empty store */
+  int64_t verified_from; /* the first position that was hashed again; 1 unless since_checkpoint */
+  int64_t
+      anchored_to; /* up to here the signer's memory or an anchor agrees: nobody who writes the file alone can change it */
+  int64_t
+      signed_to; /* up to here a trusted key's signature in the store agrees: nobody without the key can; never less
+                          than anchored_to. What comes after is only consistent in itself */
 } es_verify_report;
 
-/* Recomputes every hash, link, version sequence and derived structure. ES_ERR_INTEGRITY when anything was found. */
+/* Recomputes every hash, link, version sequence and derived structure, compares the chain with the tree, and both with every
+ * checkpoint known: those in the store, the signer's memory, the anchors. ES_ERR_INTEGRITY when anything was found. Both
+ * ranges end before the first event that was found faulty. */
 ES_API es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_options *options,
                            es_error *err);
 
@@ -474,6 +498,81 @@ typedef struct es_replay_report {
  * version and path that differ between two replays. */
 ES_API es_status es_replay(es_replay_report *out, es_runtime *rt, const es_replay_options *options,
                            es_error *err);
+
+/* ---- The ledger as evidence -------------------------------------------------------------------------------- */
+
+/* A key that signs: a file that es_keygen wrote, or its text. */
+typedef struct es_signing_key {
+  const char *path;       /* refused when others can read it */
+  const char *text;       /* PRIVATE+KEY+…; used instead of path when set */
+  const char *passphrase; /* of an encrypted key; else NULL */
+} es_signing_key;
+
+typedef struct es_keygen_options {
+  size_t size;
+  const char *name;       /* like a web address without scheme: example.com/ledger */
+  const char *path;       /* made with mode 0600; an existing file is never overwritten */
+  const char *passphrase; /* NULL: the key is written in the clear */
+} es_keygen_options;
+
+#define ES_KEYGEN_INIT                                                                             \
+  { .size = sizeof(es_keygen_options) }
+
+/* Makes an Ed25519 key. *vkey, freed with es_free(), is its public part in the form of C2SP's signed notes (NAME+ID+BASE64):
+ * give it to everybody who shall check. */
+ES_API es_status es_keygen(char **vkey, const es_keygen_options *options, es_error *err);
+/* The public part of a key. */
+ES_API es_status es_key_public(char **vkey, const es_signing_key *key, es_error *err);
+
+typedef struct es_checkpoint_options {
+  size_t size;
+  const es_signing_key *keys; /* more than one while a key is being replaced: all sign */
+  size_t key_count;
+  const char
+      *memory_path; /* folder of the signer's memory; NULL: the user's own; "": remember nothing */
+} es_checkpoint_options;
+
+#define ES_CHECKPOINT_INIT                                                                         \
+  { .size = sizeof(es_checkpoint_options) }
+
+/* Signs the store's head: *note, freed with es_free(), is a C2SP checkpoint; a copy is kept in the store. The signer remembers
+ * size and root outside the database and refuses (ES_ERR_INTEGRITY) what contradicts them: "rollback", "fork", "foreign";
+ * events that do not continue the chain, "damaged", are not signed either. Two signers take turns. */
+ES_API es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options *options,
+                               es_error *err);
+
+typedef struct es_prove_options {
+  size_t size;
+  const char *event_id; /* prove that this event is in the tree, or … */
+  int64_t from;         /* … that the tree continues the one of so many events */
+  int64_t to;           /* the signed tree, by its size; 0: the newest */
+} es_prove_options;
+
+#define ES_PROVE_INIT                                                                              \
+  { .size = sizeof(es_prove_options) }
+
+/* *proof, freed with es_free(), is a file's text: c2sp.org/tlog-proof for an event, and for a tree the form in which
+ * c2sp.org/tlog-witness takes checkpoints. */
+ES_API es_status es_prove(char **proof, es_runtime *rt, const es_prove_options *options,
+                          es_error *err);
+
+typedef struct es_proof_check {
+  size_t size;
+  const char *proof;
+  size_t proof_length;
+  const char *const *keys; /* verifier keys, one of which must have signed */
+  size_t key_count;
+  const char *
+      event_json; /* the event, as a line of an export; NULL: only what the proof says of it is checked */
+  const char *older; /* for a proof between trees: the older signed checkpoint */
+} es_proof_check;
+
+#define ES_PROOF_CHECK_INIT                                                                        \
+  { .size = sizeof(es_proof_check) }
+
+/* Checks a proof without any store. *result, freed with es_free(), is a JSON object that says what was proved. Whatever does
+ * not hold is ES_ERR_INTEGRITY; a key or event that is no such thing ES_ERR_USAGE. */
+ES_API es_status es_verify_proof(char **result, const es_proof_check *check, es_error *err);
 
 /* ---- Data in and out --------------------------------------------------------------------------------------- */
 
@@ -543,6 +642,10 @@ ES_API es_status es_backup(es_verify_report *out, es_runtime *rt, const char *pa
  * is never overwritten. */
 ES_API es_status es_restore(es_verify_report *out, const char *path, const es_options *options,
                             es_error *err);
+
+/* SHA-256 of some bytes. */
+ES_API es_status es_sha256(uint8_t out[ES_HASH_SIZE], const void *bytes, size_t length,
+                           es_error *err);
 
 /* The layout of a store's file: its version, and the newest this library knows. */
 typedef struct es_layout {

@@ -10,13 +10,16 @@ local export = {
 
 function export.define(parser)
   target.define_filter(parser)
+  parser:option "--format":argname "FORMAT":choices { "esrun", "cortex" }:default "esrun"
+    :description "esrun (default), or cortex: chained JSON lines as json.dumps would write them."
   parser:option "-o --out":argname "FILE":description "Write to a file, which appears when it is complete."
 end
 
 local function write_events(call, es, filter)
   local add = call.out:json_list()
+  local line_of = not filter.form and require "esrun.cli.cortex_file".writer()
   if filter.limit ~= 0 then
-    for line in es:events(filter) do add(line) end
+    for event in es:events(filter) do add(line_of and line_of(event) or event) end
   end
   add(nil)
 end
@@ -41,7 +44,7 @@ end
 
 function export.run(call, args)
   local filter = target.filter(args)
-  filter.form = "export"
+  filter.form = args.format == "esrun" and "export" or nil
   if call.out.mode == "table" then call.out.mode = "jsonl" end -- there is no text form
   local es = call:open { read_only = true }
   local scope <close> = es.context.enter { operator_scope = true }

@@ -8,7 +8,11 @@ local verify = {
   description = "Recompute every hash, link, version sequence and derived structure. Exit status 6 when anything is damaged.",
 }
 
-function verify.define() end
+function verify.define(parser)
+  parser:argument "file":argname "FILE":args "?":description "With --format cortex: the file to verify."
+  parser:option "--format":argname "FORMAT":choices { "cortex" }
+    :description "Verify a file of chained JSON lines instead of the store."
+end
 
 local function collect(call, es)
   local findings = core.array {}
@@ -36,7 +40,10 @@ local function print_report(out, report)
     report.event_count > 0 and report.head_hash or "none", rate), out:style(report.ok and "green" or "red", verdict))
 end
 
-function verify.run(call)
+function verify.run(call, args)
+  local cortex_file = require "esrun.cli.cortex_file"
+  cortex_file.check_options(args)
+  if args.format then return cortex_file.verify(call, args.file) end
   local out = call.out
   local es = call:open { read_only = true }
   local report = collect(call, es)

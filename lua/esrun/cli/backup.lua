@@ -1,0 +1,33 @@
+-- esrun.cli.backup: a verified copy of the store, made while others write.
+
+local errors = require "esrun.cli.errors"
+local target = require "esrun.cli.target"
+
+local backup = {
+  description = "Copy the store into a new file while it is in use. The file appears when the copy is verified. "
+    .. "Recorded in $audit as $BackupCreated.",
+}
+
+function backup.define(parser)
+  parser:argument "file":argname "FILE":description "The new file."
+  parser:option "--as":argname "ACTOR":description "Who makes it (default: system:backup)."
+end
+
+function backup.run(call, args)
+  local es = call:open { must_exist = true }
+  local frame = target.frame { as = args.as or "system:backup", role = {}, permission = {} }
+  local progress, wipe = call:progress("backup, pages")
+  local verified, message, code, details = es.context.run(frame, function()
+    return es:backup(args.file, { progress = progress })
+  end)
+  wipe()
+  errors.check(verified, message, code, details)
+  if call.out.mode ~= "table" then
+    verified.file = args.file
+    return call.out:json(verified)
+  end
+  call.out:line("%s: %d events, head %s, verified", args.file, verified.event_count,
+    verified.event_count > 0 and verified.head_hash or "none")
+end
+
+return backup

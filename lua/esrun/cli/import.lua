@@ -1,0 +1,87 @@
+-- esrun.cli.import: events from an export, or from rows of CSV and JSON through a mapping module.
+
+local errors = require "esrun.cli.errors"
+local place = require "esrun.cli.place"
+local target = require "esrun.cli.target"
+
+local BLOCK = 256 * 1024
+
+local import = {
+  description = "Store the events of an export: into an empty store exactly as they were, with --append beside other events. "
+    .. "With --map, rows of CSV or JSON lines become events through a module in Lua. Importing again goes on where the "
+    .. "first import ended.",
+}
+
+function import.define(parser)
+  parser:argument "file":argname "FILE":description "The input; - for standard input."
+  parser:flag "--append":description "Beside other events: new positions, the old ones kept in metadata."
+  parser:option "--map":argname "MODULE.lua":description "The mapping: return function(row, ctx) … end."
+  parser:option "--name":argname "NAME":description "Of the source; with --map events are by actor import:NAME."
+  parser:option "--format":argname "FORMAT":choices { "export", "jsonl", "csv" }
+    :description "Of the input; default: export, with --map by the file's ending."
+  parser:option "--tenant":argname "TENANT":description "The tenant that mapped events belong to."
+  parser:option "--group":argname "N":description "Events a transaction, 1 to 10000 (default: 1000)."
+end
+
+local function form_of(args)
+  if args.map and args.format == "export" or not args.map and (args.format or "export") ~= "export" then
+    errors.usage("--map goes with --format csv or jsonl", "an export of esrun needs no mapping")
+  end
+  if not args.map then return "export" end
+  local form = args.format or args.file:match("%.([^./]+)$")
+  if form == "csv" or form == "jsonl" then return form end
+  errors.usage(("cannot tell what '%s' is"):format(args.file), "say --format csv or --format jsonl")
+end
+
+local function options_of(args)
+  local options = { form = form_of(args), append = args.append, name = args.name }
+  options.group = args.group and target.count(args.group, "--group", 1)
+  if not args.map then return options end
+  if not args.name then errors.usage("--map needs a name for the source", "add --name NAME: the events' actor is import:NAME") end
+  local file <close> = place.input(args.map)
+  options.mapping, options.mapping_path = file:read "a", args.map
+  return options
+end
+
+-- Feeds the whole input; the result of the first call that fails, or of the last one.
+local function feed_all(running, file, size, progress)
+  local seen = 0
+  for block in function() return file:read(BLOCK) end do
+    local done, message, code, details = running:feed(block)
+    if not done then return nil, message, code, details end
+    seen = seen + #block
+    if progress then progress(seen // 1024, math.max(size or seen, seen) // 1024) end
+  end
+  return running:finish()
+end
+
+local function tell(call, report, seconds)
+  if call.out.mode ~= "table" then return call.out:json(report) end
+  local rate = seconds > 0 and math.floor(report.imported_count / seconds) or report.imported_count
+  call.out:line("%d events imported, %d were there already%s, %d lines (%d events/s)", report.imported_count,
+    report.skipped_count, report.ignored_count > 0 and (", %d rows are no events"):format(report.ignored_count) or "",
+    report.line_count, rate)
+end
+
+function import.run(call, args)
+  local options = options_of(args)
+  local file, size = place.input(args.file)
+  local es = call:open()
+  local scope <close> = es.context.enter { tenant_id = args.tenant }
+  local running = errors.check(es:import(options))
+  local progress, wipe = call:progress("import, KiB")
+  local started = os.clock()
+  local done, message, _, details = feed_all(running, file, size, progress)
+  wipe()
+  local report = running:report()
+  if not done then
+    local stored = ("%d events before it are stored; importing again goes on behind them"):format(report.imported_count)
+    local hint = details and details.hint
+    errors.fail(details and details.exit_status or 1, ("%s: %s"):format(args.file, message),
+      hint and hint .. "; " .. stored or stored)
+  end
+  tell(call, report, os.clock() - started)
+  return 0, scope
+end
+
+return import

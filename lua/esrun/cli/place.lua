@@ -1,0 +1,29 @@
+-- esrun.cli.place: which store the options name, for commands that look at it without opening a runtime; and input files.
+
+local errors = require "esrun.cli.errors"
+
+local place = {}
+
+--- { project, store } of the options, as Call:open would take them.
+function place.of(args)
+  local esrun = require "esrun"
+  local project, message, code, details = args.project, nil, nil, nil
+  if not project then
+    project, message, code, details = esrun.find_project()
+    if not project and not args.store then errors.check(project, message, code, details) end
+  end
+  return { project = project, store = args.store }
+end
+
+--- An input: a file, or standard input for "-". Its size is nil when it cannot be told.
+function place.input(path)
+  if path == "-" then return io.stdin end
+  local file, why = io.open(path, "rb")
+  local ok = file and file:read(0) ~= nil or file and file:seek "end" == 0
+  if not ok then errors.fail(1, "cannot read " .. (why or path .. ": not a file")) end
+  local size = file:seek "end"
+  file:seek "set"
+  return file, size
+end
+
+return place

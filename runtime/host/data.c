@@ -1,0 +1,197 @@
+/* data: imports, backups, restoring and a store's layout from Lua. */
+#include <string.h>
+
+#include "host/host.h"
+
+#define IMPORT "esrun.import"
+
+/* An import under way, one a runtime. Its user value keeps the runtime's box alive; closing the runtime ends it. */
+struct host_import {
+  es_import *import; /* NULL: over */
+  host_runtime *host;
+  es_import_report report; /* as of the last call */
+};
+
+void host_data_close(host_runtime *host) {
+  if (host->import == NULL) return;
+  es_import_close(host->import->import);
+  host->import->import = NULL;
+  host->import = NULL;
+}
+
+static void set_count(lua_State *L, const char *name, int64_t value) {
+  lua_pushinteger(L, value);
+  lua_setfield(L, -2, name);
+}
+
+/* import(runtime, options) -> import, or nil, message, code, details */
+static int open_import(lua_State *L) {
+  static const char *const forms[] = {"export", "jsonl", "csv"};
+  host_runtime *host = host_check(L);
+  es_import_options options = ES_IMPORT_INIT;
+  es_error err = ES_ERROR_INIT;
+  host_import *import;
+  size_t form = 0;
+  int at;
+
+  luaL_checktype(L, 2, LUA_TTABLE);
+  if (host->import != NULL) return luaL_error(L, "another import is under way");
+  const char *name = host_text(L, 2, "form");
+  while (name != NULL && form < 3 && strcmp(name, forms[form]) != 0)
+    form++;
+  if (form == 3) return luaL_error(L, "form: export, jsonl or csv expected, got '%s'", name);
+  options.form = (es_import_form)form;
+  options.append = host_flag(L, 2, "append");
+  options.name = host_text(L, 2, "name");
+  options.mapping = host_text(L, 2, "mapping");
+  options.mapping_path = host_text(L, 2, "mapping_path");
+  options.group = host_integer(L, 2, "group", 0);
+  import = lua_newuserdatauv(L, sizeof *import, 1);
+  at = lua_gettop(L);
+  *import = (host_import){.host = host};
+  luaL_setmetatable(L, IMPORT);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, at, 1);
+  if (es_import_open(&import->import, host->rt, &options, &err) != ES_OK) return host_fail(L, &err);
+  host->import = import;
+  lua_pushvalue(L, at);
+  return 1;
+}
+
+/* The import that is argument 1; its runtime must be fit for use. */
+static host_import *check_import(lua_State *L) {
+  host_import *import = luaL_checkudata(L, 1, IMPORT);
+
+  if (import->import == NULL) luaL_error(L, "this import is over");
+  lua_getiuservalue(L, 1, 1);
+  lua_replace(L, 1); /* the caller's frames keep the import */
+  host_check(L);
+  return import;
+}
+
+static int answer(lua_State *L, host_import *import, es_status status, const es_error *err) {
+  es_import_report_get(&import->report, import->import);
+  if (status != ES_OK) {
+    host_data_close(import->host);
+    return host_fail(L, err);
+  }
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+/* feed(import, bytes) -> true, or nil, message, code, details: then it is over */
+static int feed(lua_State *L) {
+  size_t length;
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  es_error err = ES_ERROR_INIT;
+
+  lua_pushvalue(L, 1);
+  host_import *import = check_import(L);
+  return answer(L, import, es_import_feed(import->import, bytes, length, &err), &err);
+}
+
+static int finish(lua_State *L) {
+  es_error err = ES_ERROR_INIT;
+
+  lua_settop(L, 1);
+  lua_pushvalue(L, 1);
+  host_import *import = check_import(L);
+  int results = answer(L, import, es_import_finish(import->import, &err), &err);
+  host_data_close(import->host);
+  return results;
+}
+
+static int import_report(lua_State *L) {
+  const host_import *import = luaL_checkudata(L, 1, IMPORT);
+
+  lua_createtable(L, 0, 4);
+  set_count(L, "line_count", import->report.line_count);
+  set_count(L, "imported_count", import->report.imported_count);
+  set_count(L, "skipped_count", import->report.skipped_count);
+  set_count(L, "ignored_count", import->report.ignored_count);
+  return 1;
+}
+
+static int import_close(lua_State *L) {
+  const host_import *import = luaL_checkudata(L, 1, IMPORT);
+  if (import->import != NULL) host_data_close(import->host);
+  return 0;
+}
+
+/* ---- backups ---- */
+
+static int push_verified(lua_State *L, const es_verify_report *verified) {
+  lua_createtable(L, 0, 2);
+  set_count(L, "event_count", verified->event_count);
+  host_set_hash(L, "head_hash", verified->head_hash);
+  return 1;
+}
+
+/* backup(runtime, path, options) -> { event_count, head_hash } */
+static int backup(lua_State *L) {
+  host_runtime *host = host_check(L);
+  const char *path = host_check_text(L, 2);
+  es_verify_report verified;
+  es_error err = ES_ERROR_INIT;
+  host_callback progress;
+  es_status status;
+
+  host_callback_begin(&progress, L, 3, "progress");
+  host->busy++;
+  status = es_backup(&verified, host->rt, path, host_progress, &progress, &err);
+  host->busy--;
+  host_callback_end(&progress);
+  return status == ES_OK ? push_verified(L, &verified) : host_fail(L, &err);
+}
+
+static void take_place(lua_State *L, es_options *options) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  options->project_path = host_text(L, 1, "project");
+  options->store_path = host_text(L, 1, "store");
+}
+
+/* restore({ project, store, file }) -> { event_count, head_hash } */
+int host_restore(lua_State *L) {
+  es_options options = ES_OPTIONS_INIT;
+  es_verify_report verified;
+  es_error err = ES_ERROR_INIT;
+
+  take_place(L, &options);
+  const char *file = host_text(L, 1, "file");
+  if (file == NULL) return luaL_error(L, "file: string expected");
+  if (es_restore(&verified, file, &options, &err) != ES_OK) return host_fail(L, &err);
+  return push_verified(L, &verified);
+}
+
+/* layout({ project, store }) -> { version, known } */
+int host_layout(lua_State *L) {
+  es_options options = ES_OPTIONS_INIT;
+  es_layout layout;
+  es_error err = ES_ERROR_INIT;
+
+  take_place(L, &options);
+  if (es_store_layout(&layout, &options, &err) != ES_OK) return host_fail(L, &err);
+  lua_createtable(L, 0, 2);
+  set_count(L, "version", layout.version);
+  set_count(L, "known", layout.known);
+  return 1;
+}
+
+void host_data_open(lua_State *L) {
+  static const luaL_Reg methods[] = {{"feed", feed},
+                                     {"finish", finish},
+                                     {"report", import_report},
+                                     {"close", import_close},
+                                     {NULL, NULL}};
+
+  luaL_newmetatable(L, IMPORT);
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, import_close);
+  lua_setfield(L, -2, "__close");
+  lua_pushcfunction(L, import_close);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}
+
+const luaL_Reg host_data_methods[] = {{"import", open_import}, {"backup", backup}, {NULL, NULL}};
