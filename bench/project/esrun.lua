@@ -1,0 +1,2 @@
+-- The settings of the project that is measured: all as it comes.
+return {}
