@@ -272,6 +272,18 @@ describe("esrun exec", function()
       assert.matches("time", refused(exec("Bad/1", "loop"), 8))
     end)
 
+    it("a decision whose error has several lines, in one", function()
+      support.write(folder .. "/aggregates/bad.lua", [[
+        local es, rule = require "es", require "es.rule"
+        local Bad = es.aggregate "Bad"
+        Bad.commands = { fail = { allow = rule.anyone, decide = function() error("one\n  two\n\27[31mthree") end } }
+        return Bad
+      ]])
+      local err = refused(exec("Bad/1", "fail"), 8)
+      assert.matches("one two %?%[31mthree", err)
+      assert.is_nil(err:find "\n[^\n]*two")
+    end)
+
     it("two modules that declare one event type", function()
       support.write(folder .. "/aggregates/other.lua", [[
         local es = require "es"

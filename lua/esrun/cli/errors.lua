@@ -7,7 +7,6 @@ local errors = {}
 ---@field message string
 ---@field hint? string
 ---@field exit_status integer
----@field silent? boolean the result on stdout says it already
 
 local Failure = { __name = "failure", __tostring = function(self) return self.message end }
 
@@ -27,11 +26,19 @@ function errors.check(value, message, code, details)
   errors.fail(details and details.exit_status or 1, message or "failed", details and details.hint)
 end
 
+-- A message of domain code may have several lines; an error is one.
+local function one_line(text)
+  return text and (text:gsub("%s*\n%s*", " "))
+end
+
 --- What was raised, as a failure: ours, an esrun error, or something that should not happen.
 function errors.as_failure(raised)
-  if getmetatable(raised) == Failure then return raised end
-  if type(raised) == "table" and raised.message and raised.exit_status then return raised end
-  return { message = "internal error: " .. tostring(raised), exit_status = 1, hint = "this is a defect of esrun itself" }
+  if type(raised) == "table" and raised.message and raised.exit_status then
+    return { message = one_line(raised.message), hint = one_line(raised.hint), exit_status = raised.exit_status }
+  end
+  return {
+    message = "internal error: " .. one_line(tostring(raised)), exit_status = 1, hint = "this is a defect of esrun itself",
+  }
 end
 
 return errors

@@ -66,7 +66,7 @@ function log.run(call, args)
     local last = print_all(es, filter, print_one)
     if args.follow then
       call.out:flush()
-      follow(call, es, filter, print_one, math.max(head, last or 0))
+      follow(call, es, filter, print_one, math.max(head, last or 0, filter.after or 0))
     end
   end
   print_one(nil)
