@@ -1,133 +1,294 @@
-/* verify: recomputes every hash and link, and has the store check what it derives from the events. */
+/* verify: recomputes every hash and link, has the store check what it derives from the events, and compares all of it with
+ * the checkpoints that are known. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/runtime.h"
-
-enum { PROGRESS_EVERY = 4096 };
+#include "engine/ledger.h"
+#include "engine/scan_jobs.h"
+#include "store/tree.h"
 
 typedef struct verification {
   es_runtime *rt;
   const es_verify_options *options;
   es_verify_report *report;
-  es_error first; /* the first finding */
-  int64_t total;
-  int64_t last_position;
-  int64_t last_recorded_at;
+  es_error first;    /* the first finding */
+  int64_t first_bad; /* the lowest position found faulty; INT64_MAX: none */
+  int64_t total;     /* events when it began */
+  char origin[ES_ORIGIN_TEXT_SIZE];
+  es_heads heads;
+  bool re_signed; /* a trusted signature in the store agrees with the store as it is */
 } verification;
 
-static void found(void *data, const char *kind, int64_t position, const char *message) {
+/* ---- Findings ---------------------------------------------------------------------------------------------- */
+
+static void found(void *data, const char *kind, int64_t position, const char *fault,
+                  const char *message) {
   verification *self = data;
-  es_finding finding = {kind, position, message};
+  es_finding finding = {kind, position, message, fault};
 
   if (self->report->finding_count++ == 0) {
     es__fail(&self->first, ES_ERR_INTEGRITY, kind, "%s", message);
     self->first.position = position;
   }
-  if (self->options != NULL && self->options->finding != NULL)
-    self->options->finding(self->options->finding_data, &finding);
+  if (position < self->first_bad) self->first_bad = position;
+  if (self->options->finding != NULL) self->options->finding(self->options->finding_data, &finding);
 }
 
-static void report(verification *self, const char *kind, const es_event *event, const char *format,
-                   long long expected) {
-  char what[256], message[512];
+/* What the store's own check found. */
+static void found_in_store(void *data, const char *kind, int64_t position, const char *message) {
+  static const char *const faults[][2] = {{"tree", "forked"},
+                                          {"truncated", "truncated"},
+                                          {"position_gap", "missing"},
+                                          {"version_gap", "missing"}};
+  const char *fault = "damaged";
 
-  snprintf(what, sizeof what, format, expected);
-  snprintf(message, sizeof message, "position %lld, %.*s/%.*s version %lld: %s",
-           (long long)event->position, (int)event->aggregate_type.length,
-           event->aggregate_type.data, (int)event->aggregate_id.length, event->aggregate_id.data,
-           (long long)event->version, what);
-  found(self, kind, event->position, message);
-}
-
-static es_status check_event(verification *self, const es_event *event, es_error *err) {
-  es_verify_report *out = self->report;
-  uint8_t hash[ES_HASH_SIZE];
-  es_status status;
-
-  if (event->position != self->last_position + 1) {
-    report(self, "position_gap", event, "position %lld is missing before it",
-           self->last_position + 1);
-  } else if (memcmp(event->previous_hash, out->head_hash, ES_HASH_SIZE) != 0) {
-    report(self, "previous_hash", event, "does not follow the event at position %lld",
-           self->last_position);
+  for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+    if (strcmp(kind, faults[i][0]) == 0) fault = faults[i][1];
   }
-  status = es__chain_hash(self->rt->chain, hash, event, err);
-  if (status != ES_OK) return status;
-  if (memcmp(hash, event->hash, ES_HASH_SIZE) != 0) {
-    report(self, "hash", event, "its content is not what was hashed", 0);
-  }
-  if (event->recorded_at < self->last_recorded_at) {
-    report(self, "time_order", event, "recorded before the event at position %lld",
-           self->last_position);
-  }
-  self->last_position = event->position;
-  self->last_recorded_at = event->recorded_at;
-  memcpy(out->head_hash, event->hash, ES_HASH_SIZE);
-  out->event_count++;
-  return ES_OK;
+  found(data, kind, position, fault, message);
 }
 
-static bool keep_going(const verification *self) {
-  const es_verify_options *options = self->options;
+/* ---- Checkpoints ------------------------------------------------------------------------------------------- */
 
-  if (options == NULL || options->progress == NULL ||
-      self->report->event_count % PROGRESS_EVERY != 0)
-    return true;
-  return options->progress(options->progress_data, self->report->event_count, self->total);
+static es_status take_keys(verification *self, es_error *err) {
+  es_status status = ES_OK;
+  es_vkey key;
+
+  for (size_t i = 0; status == ES_OK && i < self->options->key_count; i++) {
+    const char *text = self->options->keys[i];
+    status = es__vkey_parse(&key, text, strlen(text), err);
+    if (status == ES_OK) status = es__heads_add_key(&self->heads, &key, err);
+  }
+  return status;
 }
 
-/* A row that cannot even be read is a finding; reading goes on behind it. */
-static es_status check_events(verification *self, es_error *err) {
-  es_filter filter = ES_FILTER_INIT;
-  es_store_cursor *cursor = NULL;
-  const es_event *event = NULL;
-  es_status status = es__store_read(&cursor, self->rt->store, &filter, err);
+/* Adds a checkpoint; one that is damaged is a finding, not a failure. */
+static es_status take_head(verification *self, int source, const char *name, es_text note,
+                           es_error *err) {
+  es_error problem = ES_ERROR_INIT;
+  char message[ES_ERROR_MESSAGE_MAX + 192];
+  es_status status = es__heads_add(&self->heads, source, name, note, &problem);
+
+  if (status == ES_ERR_INTEGRITY) {
+    snprintf(message, sizeof message, "%s: %s", name, problem.message);
+    found(self, "checkpoint", 0, "damaged", message);
+    return ES_OK;
+  }
+  if (status != ES_OK && err != NULL) *err = problem;
+  return status;
+}
+
+static es_status take_memory(verification *self, es_error *err) {
+  es_runtime *rt = self->rt;
+  es_signer_memory memory;
+  es_error problem = ES_ERROR_INIT;
+  char *other = NULL, message[512];
+  es_status status = es__memory_open(&memory, self->options->memory_path, rt->store, &problem);
+
+  if (status == ES_ERR_USAGE && self->options->memory_path == NULL) return ES_OK; /* no home */
+  if (status == ES_OK) status = es__memory_heads(&self->heads, &memory, &problem);
+  if (status == ES_OK) status = es__memory_other_store(&other, &memory, rt->store_path, &problem);
+  if (status == ES_OK && other != NULL) {
+    snprintf(message, sizeof message,
+             "the signer's memory: another store (%s) was signed for at this place", other);
+    found(self, "anchor", 0, "foreign", message);
+  }
+  if (status == ES_ERR_INTEGRITY) {
+    found(self, "anchor", 0, "damaged", problem.message);
+    status = ES_OK;
+  }
+  if (status != ES_OK && err != NULL) *err = problem;
+  free(other);
+  es__memory_close(&memory);
+  return status;
+}
+
+static es_status take_stored(verification *self, es_error *err) {
+  es_store_checkpoint stored = {0};
+  int64_t up_to = INT64_MAX;
+  es_status status = ES_OK;
 
   while (status == ES_OK) {
-    es_error problem = ES_ERROR_INIT;
-    status = es__store_next(&event, cursor, &problem);
-    if (status == ES_ERR_INTEGRITY && problem.position > self->last_position) {
-      found(self, problem.code, problem.position, problem.message);
-      es__store_cursor_close(cursor);
-      cursor = NULL;
-      filter.after_position = self->last_position = problem.position;
-      memset(self->report->head_hash, 0, ES_HASH_SIZE); /* unknown: the next link is reported too */
-      self->report->event_count++;
-      status = es__store_read(&cursor, self->rt->store, &filter, err);
-      continue;
-    }
-    if (status != ES_OK) {
-      if (err != NULL) *err = problem;
-      break;
-    }
-    if (event == NULL) break;
-    status = check_event(self, event, err);
-    if (!keep_going(self)) {
-      status = es__fail(err, ES_ERR_OTHER, "stopped", "stopped at position %lld",
-                        (long long)self->last_position);
-    }
+    char name[64];
+    status = es__store_checkpoint(&stored, self->rt->store, up_to, err);
+    if (status != ES_OK || stored.size < 0) break;
+    snprintf(name, sizeof name, "the store's checkpoint of %lld events", (long long)stored.size);
+    status =
+        take_head(self, ES_HEAD_STORED, name, (es_text){stored.note.data, stored.note.length}, err);
+    up_to = stored.size - 1;
   }
-  es__store_cursor_close(cursor);
+  es__buf_free(&stored.note);
+  return status;
+}
+
+static es_status take_heads(verification *self, es_error *err) {
+  const es_verify_options *options = self->options;
+  es_status status = take_keys(self, err);
+
+  if (status == ES_OK) status = take_memory(self, err);
+  for (size_t i = 0; status == ES_OK && i < options->anchor_count; i++) {
+    char name[160];
+    snprintf(name, sizeof name, "anchor %s", options->anchors[i].name);
+    status = take_head(self, ES_HEAD_ANCHOR, name, es__text(options->anchors[i].note), err);
+  }
+  return status == ES_OK ? take_stored(self, err) : status;
+}
+
+/* The same checkpoint must be in the store too: deleting them hides what was promised. */
+static es_status check_kept(verification *self, const es_head *head, es_error *err) {
+  es_store_checkpoint stored = {0};
+  char message[320];
+  es_status status = es__store_checkpoint(&stored, self->rt->store, head->checkpoint.size, err);
+
+  if (status == ES_OK && stored.size != head->checkpoint.size) {
+    snprintf(message, sizeof message,
+             "the checkpoint of %lld events is missing from the store: %s has it",
+             (long long)head->checkpoint.size, head->name);
+    found(self, "checkpoint", 0, "missing", message);
+  }
+  es__buf_free(&stored.note);
+  return status;
+}
+
+static void judge_head(verification *self, const es_head *head, const es_error *why) {
+  bool stored = head->source == ES_HEAD_STORED;
+  const char *fault = strcmp(why->code, "foreign") == 0    ? "foreign"
+                      : strcmp(why->code, "rollback") == 0 ? (stored ? "truncated" : "rolled_back")
+                      : !stored && self->re_signed         ? "re_signed"
+                                                           : "forked";
+  char message[ES_ERROR_MESSAGE_MAX + 256];
+
+  snprintf(message, sizeof message, "against %s: %s%s", head->name, why->message,
+           strcmp(fault, "re_signed") == 0 ? "; what stands there now was signed again" : "");
+  found(self, stored ? "checkpoint" : "anchor", 0, fault, message);
+}
+
+/* Compares one head with the events; an agreeing one extends its range. */
+static es_status check_head(verification *self, const es_head *head, int64_t *anchored,
+                            int64_t *signed_to, es_error *err) {
+  es_error why = ES_ERROR_INIT;
+  es_status status = es__ledger_continues(head, self->origin, self->total, self->rt->store, &why);
+
+  if (status == ES_ERR_INTEGRITY) {
+    judge_head(self, head, &why);
+    if (head->source != ES_HEAD_STORED) *anchored = -1;
+    if (head->source == ES_HEAD_STORED && head->trusted) *signed_to = -1;
+    return ES_OK;
+  }
+  if (status != ES_OK) {
+    if (err != NULL) *err = why;
+    return status;
+  }
+  if (head->source == ES_HEAD_STORED) {
+    if (head->trusted && *signed_to >= 0 && head->checkpoint.size > *signed_to)
+      *signed_to = head->checkpoint.size;
+    return ES_OK;
+  }
+  if (*anchored >= 0 && head->checkpoint.size > *anchored) *anchored = head->checkpoint.size;
+  return check_kept(self, head, err);
+}
+
+/* The store's own checkpoints first: whether one agrees tells a rewrite that was signed again from one that was not. */
+static es_status check_heads(verification *self, es_error *err) {
+  es_verify_report *out = self->report;
+  int64_t anchored = 0, signed_to = 0, sound;
+  es_status status = ES_OK;
+
+  for (int stored = 1; stored >= 0; stored--) {
+    for (size_t i = 0; status == ES_OK && i < self->heads.count; i++) {
+      const es_head *head = &self->heads.items[i];
+      if ((head->source == ES_HEAD_STORED) == (stored == 1))
+        status = check_head(self, head, &anchored, &signed_to, err);
+    }
+    self->re_signed = signed_to > 0;
+  }
+  sound = self->first_bad == INT64_MAX ? self->total
+          : self->first_bad > 0        ? self->first_bad - 1
+                                       : 0;
+  if (self->first_bad == 0) sound = 0; /* no place can be named, so no range can be vouched for */
+  out->anchored_to = anchored < 0 ? 0 : anchored < sound ? anchored : sound;
+  out->signed_to = signed_to < 0 ? 0 : signed_to < sound ? signed_to : sound;
+  if (out->signed_to < out->anchored_to) out->signed_to = out->anchored_to;
+  return status;
+}
+
+/* The newest head that holds, so that only what came after it is hashed again. */
+static es_status find_start(int64_t *after, verification *self, es_error *err) {
+  es_status status = ES_OK;
+
+  *after = 0;
+  for (size_t i = 0; status == ES_OK && i < self->heads.count; i++) {
+    const es_head *head = &self->heads.items[i];
+    es_error why = ES_ERROR_INIT;
+    if (head->checkpoint.size <= *after || (head->source == ES_HEAD_STORED && !head->trusted))
+      continue;
+    status = es__ledger_continues(head, self->origin, self->total, self->rt->store, &why);
+    if (status == ES_OK) *after = head->checkpoint.size;
+    if (status == ES_ERR_INTEGRITY) status = ES_OK; /* told later */
+    if (status != ES_OK && err != NULL) *err = why;
+  }
+  return status;
+}
+
+/* ---- All of it --------------------------------------------------------------------------------------------- */
+
+static bool keep_going(void *data, int64_t done) {
+  const verification *self = data;
+  const es_verify_options *options = self->options;
+
+  return options->progress == NULL || options->progress(options->progress_data, done, self->total);
+}
+
+static es_status scan(verification *self, int64_t after, es_error *err) {
+  es_runtime *rt = self->rt;
+  es_scan scan = {.store = rt->store,
+                  .after = after,
+                  .to = self->total,
+                  .finding = found,
+                  .finding_data = self,
+                  .keep_going = keep_going,
+                  .keep_going_data = self};
+  es_status status;
+
+  if (self->options->jobs > 1 && rt->store_path != NULL && !rt->in_transaction) {
+    status = es__scan_in_jobs(&scan, self->options->jobs, rt->store_path, &rt->ids, found_in_store,
+                              self, err);
+  } else {
+    status = es__store_check(rt->store, found_in_store, self, err); /* forgets what was cached */
+    if (status == ES_OK) status = es__scan(&scan, err);
+  }
+  self->report->event_count = after + scan.event_count;
+  self->report->verified_from = after + 1;
+  memcpy(self->report->head_hash, scan.last_hash, ES_HASH_SIZE);
   return status;
 }
 
 es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_options *options,
                     es_error *err) {
-  verification self = {.rt = rt, .options = options, .report = out, .first = ES_ERROR_INIT};
+  static const es_verify_options defaults = ES_VERIFY_INIT;
+  verification self = {.rt = rt,
+                       .options = options == NULL ? &defaults : options,
+                       .report = out,
+                       .first = ES_ERROR_INIT,
+                       .first_bad = INT64_MAX};
   es_store_head head;
+  int64_t after = 0;
   es_status status;
 
   *out = (es_verify_report){0};
+  es__ledger_origin(self.origin, rt->store);
   status = es__store_head_of(&head, rt->store, err);
   if (status == ES_OK) self.total = head.position;
-  /* The store first: it also forgets the names it keeps in memory, so that the events are read with those of the file. */
-  if (status == ES_OK) status = es__store_check(rt->store, found, &self, err);
-  if (status == ES_OK) status = check_events(&self, err);
+  if (status == ES_OK) status = take_heads(&self, err);
+  if (status == ES_OK && self.options->since_checkpoint) status = find_start(&after, &self, err);
+  if (status == ES_OK) status = scan(&self, after, err);
+  if (status == ES_OK) status = check_heads(&self, err);
+  es__heads_free(&self.heads);
   if (status == ES_ERR_INTEGRITY || (status == ES_OK && out->finding_count > 0)) {
     if (out->finding_count == 0 && err != NULL)
-      found(&self, err->code, err->position, err->message);
+      found(&self, err->code, err->position, "damaged", err->message);
     if (err != NULL) *err = self.first;
     es__wrap(err, "%lld problem%s, the first", (long long)out->finding_count,
              out->finding_count == 1 ? "" : "s");

@@ -42,7 +42,7 @@ static es_text next_line(es_text *rest) {
   return line;
 }
 
-es_status es__checkpoint_parse(es_checkpoint *out, es_text text, es_error *err) {
+es_status es__checkpoint_parse(es_tree_head *out, es_text text, es_error *err) {
   es_text rest = text, line;
 
   memset(out, 0, sizeof *out);
@@ -64,7 +64,7 @@ es_status es__checkpoint_parse(es_checkpoint *out, es_text text, es_error *err) 
   return ES_OK;
 }
 
-void es__checkpoint_print(es_buf *out, const es_checkpoint *checkpoint) {
+void es__checkpoint_print(es_buf *out, const es_tree_head *checkpoint) {
   es__buf_add(out, checkpoint->origin.data, checkpoint->origin.length);
   es__buf_format(out, "\n%lld\n", (long long)checkpoint->size);
   es__base64_add(out, checkpoint->root.bytes, ES_HASH_SIZE);
@@ -72,7 +72,7 @@ void es__checkpoint_print(es_buf *out, const es_checkpoint *checkpoint) {
   es__buf_add(out, checkpoint->extensions.data, checkpoint->extensions.length);
 }
 
-es_status es__checkpoint_continues(const es_checkpoint *older, const es_checkpoint *newer,
+es_status es__checkpoint_continues(const es_tree_head *older, const es_tree_head *newer,
                                    const es_path *path, es_chain *chain, es_error *err) {
   es_status status;
 

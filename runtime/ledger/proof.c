@@ -142,7 +142,7 @@ es_status es__proof_parse(es_proof *out, es_text file, es_error *err) {
 /* ---- Checking ---------------------------------------------------------------------------------------------- */
 
 es_status es__proof_verify(es_proof_result *out, const es_proof *proof, const es_vkey *keys,
-                           size_t key_count, const es_hash *leaf, const es_checkpoint *older,
+                           size_t key_count, const es_hash *leaf, const es_tree_head *older,
                            es_chain *chain, es_error *err) {
   es_status status;
 

@@ -33,14 +33,14 @@ void es__proof_print(es_buf *out, const es_proof *proof);
 
 /* What a proof shows, once a trusted key has been found to have signed its checkpoint. */
 typedef struct es_proof_result {
-  es_note note;             /* points into the proof's file */
-  es_checkpoint checkpoint; /* likewise */
+  es_note note;            /* points into the proof's file */
+  es_tree_head checkpoint; /* likewise */
 } es_proof_result;
 
 /* Opens the checkpoint with the keys and checks the path: an inclusion against `leaf`, a consistency against the older
  * checkpoint, whose own signature is the caller's to check. The other of the two is NULL. ES_ERR_INTEGRITY says why not. */
 es_status es__proof_verify(es_proof_result *out, const es_proof *proof, const es_vkey *keys,
-                           size_t key_count, const es_hash *leaf, const es_checkpoint *older,
+                           size_t key_count, const es_hash *leaf, const es_tree_head *older,
                            es_chain *chain, es_error *err);
 
 #endif

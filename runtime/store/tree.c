@@ -172,14 +172,14 @@ typedef struct comparison {
   bool differs[ES_TILE_LEVELS];
 } comparison;
 
-static void tell(comparison *self, int level, int64_t position, const char *format, long long a,
-                 long long b) {
+static void tell(comparison *self, const char *kind, int level, int64_t position,
+                 const char *format, long long a, long long b) {
   char message[160];
 
   if (self->differs[level]) return;
   self->differs[level] = true;
   snprintf(message, sizeof message, format, a, b);
-  self->finding(self->data, "tree", position, message);
+  self->finding(self->data, kind, position, message);
 }
 
 /* Called with each tile as the events' hashes make it: the stored one must be the same. */
@@ -191,7 +191,7 @@ static es_status compare_tile(void *data, int level, int64_t index, int width,
 
   if (status != ES_OK) return status;
   if (stored < width) {
-    tell(self, level, 0, "tile %lld of the tree's level %lld is missing or too short",
+    tell(self, "tree", level, 0, "tile %lld of the tree's level %lld is missing or too short",
          (long long)index, level);
     return ES_OK;
   }
@@ -199,11 +199,12 @@ static es_status compare_tile(void *data, int level, int64_t index, int width,
     if (es__hash_equal(&self->tile[i], &hashes[i])) continue;
     int64_t leaf = index * ES_TILE_WIDTH + i;
     if (level == 0) {
-      tell(self, level, leaf + 1, "position %lld: the tree has another hash of it than the chain",
-           (long long)leaf + 1, 0);
+      tell(self, "tree", level, leaf + 1,
+           "position %lld: the tree has another hash of it than the chain", (long long)leaf + 1, 0);
     } else {
-      tell(self, level, 0, "the tree's level %lld does not follow from the one below, at %lld",
-           level, (long long)leaf);
+      tell(self, "tree", level, 0,
+           "the tree's level %lld does not follow from the one below, at %lld", level,
+           (long long)leaf);
     }
     break;
   }
@@ -224,7 +225,8 @@ es_status es__tree_check(es_store *store, es_store_finding finding, void *data, 
   status = es__tree_size(&size, store, err);
   if (status == ES_OK) status = es__store_head_of(&head, store, err);
   if (status == ES_OK && size > head.position) {
-    tell(self, 0, 0, "the tree covers %lld events and the store has %lld: its tail was cut off",
+    tell(self, "truncated", 0, 0,
+         "the tree covers %lld events and the store has %lld: its tail was cut off",
          (long long)size, (long long)head.position);
     size = head.position;
   }

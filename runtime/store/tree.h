@@ -25,7 +25,8 @@ es_status es__tree_grow(int64_t *size, es_store *store, es_error *err);
 /* The root of the first `size` events, from the tiles as far as they go and from the events behind them. */
 es_status es__tree_root_at(es_hash *out, int64_t size, es_store *store, es_error *err);
 
-/* Compares the tiles with the events, leaf by leaf, and each level with the one below: kind "tree". Stops at the first
+/* Compares the tiles with the events, leaf by leaf, and each level with the one below: kind "tree", or
+ * "truncated" where the events end before the tree. Stops at the first
  * difference of a level. */
 es_status es__tree_check(es_store *store, es_store_finding finding, void *data, es_error *err);
 

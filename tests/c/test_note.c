@@ -112,7 +112,7 @@ static void signs_as_rfc_8032_says(void **state) {
 /* The example of c2sp.org/tlog-checkpoint: its key is not published, its form is. */
 static void splits_the_example_of_the_checkpoint_specification(void **state) {
   fixture *s = *state;
-  es_checkpoint checkpoint;
+  es_tree_head checkpoint;
   must(es__note_split(
       &s->note,
       es__text("example.com/behind-the-sofa\n20852163\n"

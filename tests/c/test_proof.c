@@ -42,7 +42,7 @@ typedef struct fixture {
 } fixture;
 
 static void sign_tree(fixture *s, es_buf *out, const char *origin, int64_t size) {
-  es_checkpoint checkpoint = {.origin = es__text(origin), .size = size};
+  es_tree_head checkpoint = {.origin = es__text(origin), .size = size};
   es_buf text = {0};
   checkpoint.root = root_at(s->shelf, size);
   es__checkpoint_print(&text, &checkpoint);
@@ -73,9 +73,9 @@ static int tear_down(void **state) {
 
 static es_text text_of(const es_buf *buf) { return (es_text){buf->data, buf->length}; }
 
-static es_checkpoint checkpoint_of(fixture *s, const es_buf *note) {
+static es_tree_head checkpoint_of(fixture *s, const es_buf *note) {
   es_note opened;
-  es_checkpoint checkpoint;
+  es_tree_head checkpoint;
   must(es__note_open(&opened, text_of(note), &s->key.vkey, 1, &s->err));
   must(es__checkpoint_parse(&checkpoint, opened.text, &s->err));
   return checkpoint;
@@ -101,7 +101,7 @@ static es_buf consistency_file(fixture *s, int64_t old_size) {
 }
 
 static es_status check_file(fixture *s, es_text file, const es_hash *leaf,
-                            const es_checkpoint *older) {
+                            const es_tree_head *older) {
   es_proof proof;
   es_proof_result result;
   es_status status = es__proof_parse(&proof, file, &s->err);
@@ -121,7 +121,7 @@ static void parses_and_prints_checkpoints(void **state) {
       "o\n9223372036854775807\n" ROOT "\nextension one\ntwo\n",
   };
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-    es_checkpoint checkpoint;
+    es_tree_head checkpoint;
     es_buf out = {0};
     must(es__checkpoint_parse(&checkpoint, es__text(texts[i]), &s->err));
     es__checkpoint_print(&out, &checkpoint);
@@ -156,7 +156,7 @@ static void refuses_malformed_checkpoints(void **state) {
       "o\n1\n" ROOT "\nextension",
   };
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-    es_checkpoint checkpoint;
+    es_tree_head checkpoint;
     refuses(es__checkpoint_parse(&checkpoint, es__text(texts[i]), &s->err), ES_ERR_INTEGRITY,
             "malformed_checkpoint");
   }
@@ -164,7 +164,7 @@ static void refuses_malformed_checkpoints(void **state) {
 
 static void tells_rollback_fork_and_foreign_apart(void **state) {
   fixture *s = *state;
-  es_checkpoint older = checkpoint_of(s, &s->older), newer = checkpoint_of(s, &s->note), other;
+  es_tree_head older = checkpoint_of(s, &s->older), newer = checkpoint_of(s, &s->note), other;
   es_path path, none = {0};
   must(es__tile_consistency(&path, 100, LEAVES, &s->shelf->reader, &s->err));
   must(es__checkpoint_continues(&older, &newer, &path, s->chain, &s->err));
@@ -223,7 +223,7 @@ static void proves_a_leaf_without_any_store(void **state) {
 static void proves_that_a_tree_continues_an_older_one(void **state) {
   fixture *s = *state;
   es_buf file = consistency_file(s, 100), elsewhere = consistency_file(s, 99), foreign = {0};
-  es_checkpoint older = checkpoint_of(s, &s->older), other = older;
+  es_tree_head older = checkpoint_of(s, &s->older), other = older;
   must(check_file(s, text_of(&file), NULL, &older));
   refuses(check_file(s, text_of(&elsewhere), NULL, &older), ES_ERR_INTEGRITY, "bad_proof");
   other.root.bytes[31] ^= 1;
@@ -251,7 +251,7 @@ static void refuses_files_cut_or_changed_anywhere(void **state) {
   fixture *s = *state;
   es_buf file = inclusion_file(s, 42, ""), older = consistency_file(s, 100);
   es_hash leaf = leaf_number(s->shelf, 42);
-  es_checkpoint start = checkpoint_of(s, &s->older);
+  es_tree_head start = checkpoint_of(s, &s->older);
   for (size_t length = 0; length < file.length; length++)
     assert_int_equal(check_file(s, (es_text){file.data, length}, &leaf, NULL), ES_ERR_INTEGRITY);
   for (size_t length = 0; length < older.length; length++)
@@ -322,7 +322,7 @@ static void proves_trees_of_size_one_and_nothing_of_size_zero(void **state) {
   es__proof_print(&file, &proof);
   refuses(check_file(s, text_of(&file), &leaf, NULL), ES_ERR_INTEGRITY, "bad_proof");
   es__buf_clear(&file);
-  es_checkpoint empty = checkpoint_of(s, &zero);
+  es_tree_head empty = checkpoint_of(s, &zero);
   proof = (es_proof){.kind = ES_PROOF_CONSISTENCY, .note = text_of(&one)};
   es__proof_print(&file, &proof);
   must(check_file(s, text_of(&file), NULL, &empty));

@@ -225,7 +225,7 @@ static void a_tail_cut_off_is_found_by_the_tree(void **state) {
   assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_INTEGRITY);
   assert_string_equal(f->err.code, "truncated");
   damage found = check(f);
-  assert_string_equal(found.kind, "tree");
+  assert_string_equal(found.kind, "truncated");
   assert_non_null(strstr(found.message, "cut off"));
 }
 

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
   es_error err = ES_ERROR_INIT;
-  es_checkpoint checkpoint;
+  es_tree_head checkpoint;
   es_buf out = {0};
 
   if (es__checkpoint_parse(&checkpoint, (es_text){(const char *)bytes, length}, &err) == ES_OK) {

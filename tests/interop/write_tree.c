@@ -78,7 +78,7 @@ static void write_leaves(forest *f, const char *folder, int64_t count) {
 }
 
 static es_buf sign(forest *f, int64_t size) {
-  es_checkpoint checkpoint = {.origin = es__text("example.com/interop"), .size = size};
+  es_tree_head checkpoint = {.origin = es__text("example.com/interop"), .size = size};
   es_buf text = {0}, note = {0};
 
   must(es__tile_root(&checkpoint.root, size, &f->reader, &f->err), &f->err);

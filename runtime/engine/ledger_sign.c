@@ -1,0 +1,213 @@
+/* ledger_sign: signing the head of the store's tree, after making sure that it continues whatever was signed before. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/ledger.h"
+#include "store/tree.h"
+
+es_status es__ledger_continues(const es_head *head, const char *origin, int64_t size,
+                               es_store *store, es_error *err) {
+  es_tree_head now = {.origin = es__text(origin), .size = size};
+  es_path none = {0};
+  es_hash root;
+  es_status status;
+
+  if (!es__text_equal(head->checkpoint.origin, now.origin) || head->checkpoint.size > size)
+    return es__checkpoint_continues(&head->checkpoint, &now, &none, store->chain, err);
+  status = es__tree_root_at(&root, head->checkpoint.size, store, err);
+  if (status != ES_OK) return status;
+  /* The tree is at hand, so its own root at that size is compared, and no proof is needed. */
+  now.size = head->checkpoint.size;
+  now.root = root;
+  return es__checkpoint_continues(&head->checkpoint, &now, &none, store->chain, err);
+}
+
+typedef struct signing {
+  es_runtime *rt;
+  char origin[ES_ORIGIN_TEXT_SIZE];
+  es_skey keys[ES_SIGNING_KEYS_MAX];
+  size_t key_count;
+  es_signer_memory memory;
+  es_heads heads;
+  es_hash root;
+  int64_t size;
+} signing;
+
+static es_status read_keys(signing *self, const es_checkpoint_options *options, es_error *err) {
+  es_status status = ES_OK;
+
+  if (options->key_count == 0 || options->key_count > ES_SIGNING_KEYS_MAX) {
+    es__fail(err, ES_ERR_USAGE, "no_key", "a checkpoint is signed with 1 to %d keys, %zu are given",
+             ES_SIGNING_KEYS_MAX, options->key_count);
+    es__hint(err, "make a key with: esrun keygen");
+    return ES_ERR_USAGE;
+  }
+  for (size_t i = 0; status == ES_OK && i < options->key_count; i++) {
+    status = es__signing_key_read(&self->keys[i], &options->keys[i], err);
+    if (status == ES_OK) {
+      self->key_count++;
+      status = es__heads_add_key(&self->heads, &self->keys[i].vkey, err);
+    }
+  }
+  return status;
+}
+
+/* What the signer stood by before, and the newest head in the store, must be continued. Returns the size from which on events
+ * are still to be looked at. */
+static es_status check_heads(int64_t *signed_to, signing *self, es_error *err) {
+  es_store_checkpoint stored = {0};
+  es_runtime *rt = self->rt;
+  char *other = NULL;
+  es_status status = es__memory_other_store(&other, &self->memory, rt->store_path, err);
+
+  if (status == ES_OK && other != NULL) {
+    status = es__fail(err, ES_ERR_INTEGRITY, "foreign",
+                      "the store at %s is another one than signed before (%s): a foreign store",
+                      rt->store_path, other);
+    es__hint(err, "if you replaced it on purpose, remove %s/%s", self->memory.root, other);
+    free(other);
+    return status;
+  }
+  if (status == ES_OK) status = es__memory_heads(&self->heads, &self->memory, err);
+  if (status == ES_OK) status = es__store_checkpoint(&stored, rt->store, INT64_MAX, err);
+  if (status == ES_OK && stored.size >= 0)
+    status = es__heads_add(&self->heads, ES_HEAD_STORED, "the store's last checkpoint",
+                           (es_text){stored.note.data, stored.note.length}, err);
+  es__buf_free(&stored.note);
+  *signed_to = 0;
+  for (size_t i = 0; status == ES_OK && i < self->heads.count; i++) {
+    const es_head *head = &self->heads.items[i];
+    status = es__ledger_continues(head, self->origin, self->size, rt->store, err);
+    if (status != ES_OK) {
+      es__wrap(err, "not signed: against %s", head->name);
+      es__hint(err, "esrun verify tells more; a backup that verifies can be restored");
+    } else if (head->trusted && head->checkpoint.size > *signed_to) {
+      *signed_to = head->checkpoint.size;
+    }
+  }
+  return status;
+}
+
+/* Nobody signs what he has not looked at: every event since the last signed head is hashed again. */
+static es_status check_new_events(signing *self, int64_t after, es_error *err) {
+  es_runtime *rt = self->rt;
+  es_filter filter = ES_FILTER_INIT;
+  es_store_cursor *cursor = NULL;
+  const es_event *event = NULL;
+  es_hash previous = {{0}}, hash, root;
+  es_tree tree = {0};
+  es_tree_tiles *tiles = malloc(sizeof *tiles);
+  es_status status = tiles == NULL ? es__no_memory(err) : ES_OK;
+
+  if (status == ES_OK && after > 0) {
+    es_tile_reader reader = es__tree_reader(tiles, rt->store);
+    status = es__tile_tree(&tree, after, &reader, err);
+    if (status == ES_OK) status = es__tile_leaf(&previous, after - 1, &reader, err);
+  }
+  filter.after_position = after;
+  if (status == ES_OK) status = es__store_read(&cursor, rt->store, &filter, err);
+  while (status == ES_OK && tree.size < self->size) {
+    status = es__store_next(&event, cursor, err);
+    if (status != ES_OK || event == NULL) break;
+    status = es__chain_hash(rt->chain, hash.bytes, event, err);
+    if (status != ES_OK) break;
+    if (event->position != tree.size + 1 || memcmp(hash.bytes, event->hash, ES_HASH_SIZE) != 0 ||
+        memcmp(previous.bytes, event->previous_hash, ES_HASH_SIZE) != 0) {
+      status = es__fail(err, ES_ERR_INTEGRITY, "damaged",
+                        "not signed: the event at position %lld does not continue the chain",
+                        (long long)event->position);
+      es__hint(err, "esrun verify says what is wrong with it");
+      break;
+    }
+    previous = hash;
+    status = es__tree_append(&tree, rt->chain, &hash, NULL, NULL, err);
+  }
+  es__store_cursor_close(cursor);
+  if (status == ES_OK) status = es__tree_root(&self->root, &tree, rt->chain, err);
+  if (status == ES_OK) status = es__tree_root_at(&root, self->size, rt->store, err);
+  if (status == ES_OK && (tree.size != self->size || !es__hash_equal(&root, &self->root))) {
+    status = es__fail(err, ES_ERR_INTEGRITY, "tree",
+                      "not signed: the stored tree is not that of the events");
+    es__hint(err, "esrun verify says where they differ");
+  }
+  free(tiles);
+  return status;
+}
+
+/* Is the store's newest head of this size signed by all the keys already? Then it is the answer. */
+static bool signed_already(es_buf *out, const signing *self) {
+  for (size_t i = 0; i < self->heads.count; i++) {
+    const es_head *head = &self->heads.items[i];
+    es_note opened;
+    uint32_t all = ((uint32_t)1 << self->key_count) - 1; /* the signing keys come first */
+    if (head->source != ES_HEAD_STORED || head->checkpoint.size != self->size) continue;
+    if (es__note_open(&opened, (es_text){head->note.data, head->note.length}, self->heads.keys,
+                      self->heads.key_count, NULL) != ES_OK ||
+        (opened.signed_by & all) != all)
+      continue;
+    es__buf_add(out, head->note.data, head->note.length);
+    return true;
+  }
+  return false;
+}
+
+static es_status sign(es_buf *note, signing *self, es_error *err) {
+  es_tree_head checkpoint = {
+      .origin = es__text(self->origin), .size = self->size, .root = self->root};
+  es_buf text = {0};
+  es_status status;
+
+  es__checkpoint_print(&text, &checkpoint);
+  status = text.failed ? es__no_memory(err)
+                       : es__note_sign(note, (es_text){text.data, text.length}, self->keys,
+                                       self->key_count, err);
+  es__buf_free(&text);
+  return status;
+}
+
+static es_status make_checkpoint(es_buf *note, signing *self, es_error *err) {
+  int64_t signed_to = 0;
+  es_text text;
+  es_status status = es__tree_grow(&self->size, self->rt->store, err);
+
+  if (status == ES_OK) status = check_heads(&signed_to, self, err);
+  if (status == ES_OK) status = check_new_events(self, signed_to, err);
+  if (status != ES_OK) return status;
+  bool kept = signed_already(note, self);
+  if (!kept) status = sign(note, self, err);
+  text = (es_text){note->data, note->length};
+  if (status == ES_OK && !kept)
+    status = es__store_add_checkpoint(self->rt->store, self->size, text, err);
+  for (size_t i = 0; status == ES_OK && i < self->key_count; i++)
+    status = es__memory_keep(&self->memory, &self->keys[i].vkey, text, self->rt->store_path, err);
+  return status;
+}
+
+es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options *options,
+                        es_error *err) {
+  signing self = {.rt = rt, .memory = {.lock = -1}};
+  es_buf text = {0};
+  es_status status;
+
+  *note = NULL;
+  es__ledger_origin(self.origin, rt->store);
+  if (rt->in_transaction) {
+    return es__fail(err, ES_ERR_USAGE, "in_transaction",
+                    "a checkpoint cannot be made inside a transaction: commit it first");
+  }
+  status = read_keys(&self, options, err);
+  if (status == ES_OK) status = es__memory_open(&self.memory, options->memory_path, rt->store, err);
+  if (status == ES_OK) status = es__memory_lock(&self.memory, err);
+  if (status == ES_OK) status = make_checkpoint(&text, &self, err);
+  if (status == ES_OK) {
+    *note = es__buf_take(&text, NULL);
+    if (*note == NULL) status = es__no_memory(err);
+  }
+  es__buf_free(&text);
+  es__heads_free(&self.heads);
+  es__memory_close(&self.memory);
+  for (size_t i = 0; i < ES_SIGNING_KEYS_MAX; i++)
+    es__skey_clear(&self.keys[i]);
+  return status;
+}

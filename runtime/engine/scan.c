@@ -1,0 +1,185 @@
+/* scan: hashing a run of events again, and telling what was done to those that do not fit. */
+#include "engine/scan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum { LOOK_EVERY = 4096, SEARCHES = 16, NEIGHBOURS = 32 };
+
+static void report(es_scan *self, const char *kind, const char *fault, const es_event *event,
+                   const char *format, long long number) {
+  char what[256], message[640];
+
+  snprintf(what, sizeof what, format, number);
+  snprintf(message, sizeof message, "position %lld, %.*s/%.*s version %lld: %s",
+           (long long)event->position, (int)event->aggregate_type.length,
+           event->aggregate_type.data, (int)event->aggregate_id.length, event->aggregate_id.data,
+           (long long)event->version, what);
+  self->finding(self->finding_data, kind, event->position, fault, message);
+}
+
+/* ---- What was done ----------------------------------------------------------------------------------------- */
+
+static bool hashes_at(es_scan *self, const es_event *event, int64_t position) {
+  es_event moved = *event;
+  uint8_t hash[ES_HASH_SIZE];
+
+  moved.position = position;
+  return position > 0 && es__chain_hash(self->store->chain, hash, &moved, NULL) == ES_OK &&
+         memcmp(hash, event->hash, ES_HASH_SIZE) == 0;
+}
+
+/* The position covers itself by its hash: an event that stands elsewhere hashes right where it stood. Looks near by. */
+static bool find_shift(es_scan *self, int64_t *shift, const es_event *event) {
+  if (hashes_at(self, event, event->position + self->shift)) {
+    *shift = self->shift;
+    return true;
+  }
+  if (self->searches-- <= 0) return false;
+  for (int64_t distance = 1; distance <= NEIGHBOURS; distance++) {
+    for (int sign = 1; sign >= -1; sign -= 2) {
+      *shift = sign * distance;
+      if (hashes_at(self, event, event->position + *shift)) return true;
+    }
+  }
+  return false;
+}
+
+/* Where near the event one with this hash stands; 0: nowhere. */
+static int64_t position_of(es_scan *self, const uint8_t hash[ES_HASH_SIZE], int64_t near) {
+  es_hash hashes[2 * NEIGHBOURS];
+  int64_t after = near > NEIGHBOURS ? near - NEIGHBOURS : 0;
+  size_t count = 0;
+
+  if (es__store_hashes(hashes, &count, self->store, after, 2 * NEIGHBOURS, NULL) != ES_OK) return 0;
+  for (size_t i = 0; i < count; i++) {
+    if (memcmp(hashes[i].bytes, hash, ES_HASH_SIZE) == 0) return after + (int64_t)i + 1;
+  }
+  return 0;
+}
+
+/* What befell the event that should stand before this one. */
+static const char *fault_before(es_scan *self, const es_event *event, bool moved) {
+  int64_t predecessor = position_of(self, event->previous_hash, event->position);
+
+  if (predecessor > event->position) return "reordered";
+  if (predecessor > 0 && predecessor < event->position - 1) return "inserted";
+  return moved ? "missing" : "edited";
+}
+
+static void judge_hash(es_scan *self, const es_event *event) {
+  int64_t shift = 0;
+
+  if (!find_shift(self, &shift, event)) {
+    report(self, "hash", "edited", event, "edited: its content is not what was hashed", 0);
+    return;
+  }
+  if (shift == self->shift) return; /* moved along with those before it, which was told */
+  const char *fault = fault_before(self, event, shift > self->shift);
+  if (shift < self->shift && strcmp(fault, "edited") == 0) fault = "inserted";
+  self->shift = shift;
+  report(self, "hash", fault, event, "it was hashed as the event of position %lld",
+         (long long)(event->position + shift));
+}
+
+/* ---- One event --------------------------------------------------------------------------------------------- */
+
+static es_status check_event(es_scan *self, const es_event *event, es_error *err) {
+  uint8_t hash[ES_HASH_SIZE];
+  bool linked = memcmp(event->previous_hash, self->last_hash, ES_HASH_SIZE) == 0;
+  es_status status = es__chain_hash(self->store->chain, hash, event, err);
+
+  if (status != ES_OK) return status;
+  bool sound = memcmp(hash, event->hash, ES_HASH_SIZE) == 0;
+  if (event->position != self->last_position + 1) {
+    report(self, "position_gap", "missing", event, "position %lld is missing before it",
+           (long long)self->last_position + 1);
+  } else if (!linked && sound) {
+    report(self, "previous_hash", fault_before(self, event, self->shift != 0), event,
+           "does not follow the event at position %lld", (long long)self->last_position);
+  }
+  if (sound) {
+    self->shift = 0;
+  } else {
+    judge_hash(self, event);
+  }
+  if (event->recorded_at < self->last_recorded_at) {
+    report(self, "time_order", "damaged", event, "recorded before the event at position %lld",
+           (long long)self->last_position);
+  }
+  self->last_position = event->position;
+  self->last_recorded_at = event->recorded_at;
+  memcpy(self->last_hash, event->hash, ES_HASH_SIZE);
+  self->event_count++;
+  return ES_OK;
+}
+
+/* What stands before the run. */
+static es_status start(es_scan *self, es_error *err) {
+  es_filter filter = ES_FILTER_INIT;
+  es_store_cursor *cursor = NULL;
+  const es_event *event = NULL;
+  es_status status;
+
+  self->last_position = self->after;
+  self->last_recorded_at = INT64_MIN;
+  self->searches = SEARCHES;
+  self->shift = 0;
+  self->event_count = 0;
+  memset(self->last_hash, 0, sizeof self->last_hash);
+  if (self->after == 0) return ES_OK;
+  filter.after_position = self->after - 1;
+  filter.limit = 1;
+  status = es__store_read(&cursor, self->store, &filter, err);
+  if (status == ES_OK) status = es__store_next(&event, cursor, err);
+  if (status == ES_OK && event != NULL) {
+    memcpy(self->last_hash, event->hash, ES_HASH_SIZE);
+    self->last_recorded_at = event->recorded_at;
+  }
+  es__store_cursor_close(cursor);
+  return status == ES_ERR_INTEGRITY ? ES_OK : status; /* the run that has it tells */
+}
+
+static es_status stop_or_go(es_scan *self, es_error *err) {
+  if (self->keep_going == NULL || self->event_count % LOOK_EVERY != 0 ||
+      self->keep_going(self->keep_going_data, self->event_count))
+    return ES_OK;
+  return es__fail(err, ES_ERR_OTHER, "stopped", "stopped at position %lld",
+                  (long long)self->last_position);
+}
+
+/* A row that cannot even be read is a finding; reading goes on behind it. */
+es_status es__scan(es_scan *self, es_error *err) {
+  es_filter filter = ES_FILTER_INIT;
+  es_store_cursor *cursor = NULL;
+  const es_event *event = NULL;
+  es_status status = start(self, err);
+
+  filter.after_position = self->after;
+  if (status == ES_OK) status = es__store_read(&cursor, self->store, &filter, err);
+  while (status == ES_OK && self->last_position < self->to) {
+    es_error problem = ES_ERROR_INIT;
+    status = es__store_next(&event, cursor, &problem);
+    if (status == ES_ERR_INTEGRITY && problem.position > self->last_position) {
+      self->finding(self->finding_data, problem.code, problem.position, "damaged", problem.message);
+      es__store_cursor_close(cursor);
+      cursor = NULL;
+      filter.after_position = self->last_position = problem.position;
+      memset(self->last_hash, 0, ES_HASH_SIZE); /* unknown: the next link is reported too */
+      self->event_count++;
+      status = es__store_read(&cursor, self->store, &filter, err);
+      continue;
+    }
+    if (status != ES_OK) {
+      if (err != NULL) *err = problem;
+      break;
+    }
+    if (event == NULL || event->position > self->to) break;
+    status = check_event(self, event, err);
+    if (status == ES_OK) status = stop_or_go(self, err);
+  }
+  es__store_cursor_close(cursor);
+  return status;
+}

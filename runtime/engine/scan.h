@@ -1,0 +1,30 @@
+/* scan: hashes a run of events again, links them, and says of what does not fit what was done to it. Looks at one store
+ * through one connection; several scans of one store may run in threads of their own. */
+#ifndef ES_ENGINE_SCAN_H
+#define ES_ENGINE_SCAN_H
+
+#include "store/store.h"
+
+/* Told each problem. `fault` as in esrun.h's es_finding. */
+typedef void (*es_scan_finding)(void *data, const char *kind, int64_t position, const char *fault,
+                                const char *message);
+
+typedef struct es_scan {
+  es_store *store;
+  int64_t after, to; /* positions after + 1 … to */
+  es_scan_finding finding;
+  void *finding_data;
+  bool (*keep_going)(void *data, int64_t done); /* now and then; may be NULL */
+  void *keep_going_data;
+  /* Out */
+  int64_t event_count;
+  uint8_t last_hash[ES_HASH_SIZE]; /* as stored */
+  /* Own */
+  int64_t last_position, last_recorded_at;
+  int64_t shift; /* events from here on were hashed at this distance from where they stand */
+  int searches;  /* costly looks around that are left */
+} es_scan;
+
+es_status es__scan(es_scan *scan, es_error *err);
+
+#endif
