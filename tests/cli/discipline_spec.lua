@@ -130,6 +130,11 @@ describe("every command", function()
         assert.equal(1, support.shell(folder, ("%s %s >&-"):format(esrun, command)).status, command)
       end
     end
+    for _, word in ipairs { "--version", "--help", "log --help" } do
+      local result = support.shell(folder, ("%s %s >/dev/full"):format(esrun, word))
+      assert.equal(1, result.status, word)
+      assert.matches("^esrun: .*No space left on device\n$", result.err)
+    end
   end)
 
   it("keeps stdout empty when it fails, in every format", function()
@@ -195,8 +200,8 @@ describe("every command", function()
 
   it("uses colour on a terminal only, and never against NO_COLOR", function()
     local function on_terminal(environment)
-      return support.shell(folder, ("%s script -qec %s /dev/null"):format(environment,
-        support.quote(esrun .. " verify"))).out
+      return support.shell(folder, ("%s python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' %s verify")
+        :format(environment, esrun)).out
     end
     assert.is_truthy(on_terminal("env -u NO_COLOR TERM=xterm"):find("\27[32mintact", 1, true))
     assert.is_nil(on_terminal("env NO_COLOR=1 TERM=xterm"):find("\27[", 1, true))
