@@ -6,7 +6,7 @@
 #include "host/host.h"
 #include "lua/domain.h"
 
-int luaopen_esrun(lua_State *L);
+ES_API int luaopen_esrun(lua_State *L);
 
 /* ---- Values ---- */
 

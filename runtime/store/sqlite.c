@@ -88,7 +88,7 @@ es_status es__sqlite_statement(sqlite3_stmt **out, es_sqlite *store, es_statemen
 }
 
 es_status es__sqlite_run(es_sqlite *store, es_statement which, const char *doing, es_error *err) {
-  sqlite3_stmt *statement;
+  sqlite3_stmt *statement = NULL;
   es_status status = es__sqlite_statement(&statement, store, which, err);
 
   if (status != ES_OK) return status;
