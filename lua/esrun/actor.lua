@@ -15,18 +15,25 @@ local function constructor(kind)
 end
 
 --- A person: `actor.user "jane"` is "user:jane". An opaque id, never an email address.
+---@type fun(name: string): string
 actor.user = constructor "user"
 --- A service account.
+---@type fun(name: string): string
 actor.service = constructor "service"
 --- An API key.
+---@type fun(name: string): string
 actor.api = constructor "api"
 --- A background process.
+---@type fun(name: string): string
 actor.system = constructor "system"
 --- A scheduled job.
+---@type fun(name: string): string
 actor.cron = constructor "cron"
 --- An external system calling in.
+---@type fun(name: string): string
 actor.webhook = constructor "webhook"
 --- A data import.
+---@type fun(name: string): string
 actor.import = constructor "import"
 
 --- Somebody who is known not to be known; differs from no actor at all.

@@ -9,19 +9,25 @@ require "esrun.coroutine"
 local esrun = {
   _VERSION = core.version,
   --- In a frame: none, where leaving a field out would inherit.
+  ---@type userdata
   none = core.none,
   --- JSON's null inside parameters, data and state.
+  ---@type userdata
   null = core.null,
   --- Marks a table as a list, so that an empty one is `[]`: `esrun.array {}`.
+  ---@type fun(items: table?): table
   array = core.array,
   --- A new id for an aggregate: a UUIDv7, ordered by time.
   ---@type fun(): string
   new_id = core.new_id,
   --- Constructors and parser of actor ids.
+  ---@type esrun.actor
   actor = require "esrun.actor",
   --- Lossless JSON: `encode(value)` and `decode(text)` answer nil, message, code, details on failure.
+  ---@type { encode: (fun(value: any): string?), decode: (fun(text: string): any) }
   json = { encode = core.encode, decode = core.decode },
   --- RFC 3339 text and microseconds since 1970: `parse(text)` (nil when malformed) and `text(microseconds)`.
+  ---@type { parse: (fun(text: string): integer?), text: (fun(microseconds: integer): string) }
   time = { parse = core.parse_time, text = core.time_text },
   --- Names of statuses and the numbers the command line exits with.
   ---@type table<string, integer>

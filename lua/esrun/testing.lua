@@ -12,6 +12,7 @@ local DIFFERENCES_SHOWN = 10
 local testing = {}
 
 --- In what is expected: any value will do, but there must be one.
+---@type any
 testing.any = setmetatable({}, { __name = "es.testing.any", __tostring = function() return "(any value)" end })
 
 -- Comparing ---------------------------------------------------------------------------------------------------------
@@ -177,6 +178,7 @@ end
 
 --- More events have happened.
 ---@param events es.testing.Given[]
+---@return es.testing.Scenario self
 function Scenario:given(events)
   settle(self)
   append(self, events)
@@ -185,6 +187,7 @@ end
 
 --- From here on it is this time, RFC 3339 text or microseconds.
 ---@param time string|integer
+---@return es.testing.Scenario self
 function Scenario:at(time)
   self.time = time
   return self
@@ -195,6 +198,7 @@ end
 ---@param command string
 ---@param params? table
 ---@param frame? esrun.Frame
+---@return es.testing.Scenario self
 function Scenario:when(target, command, params, frame)
   settle(self)
   check_target(target, 2)
@@ -242,6 +246,7 @@ end
 
 --- The command was accepted and stored exactly these events.
 ---@param expected (es.testing.Expected|string)[]
+---@return es.testing.Scenario self
 function Scenario:then_events(expected)
   local outcome = last(self, "then_events")
   if not outcome.reply then fail(refusal(outcome) .. "\nexpected: " .. inspect(expected)) end
@@ -265,6 +270,7 @@ end
 --- The domain refused: with this code, and this message if one is given. A missing aggregate counts, its code is "not_found".
 ---@param code? string
 ---@param message? string
+---@return es.testing.Scenario self
 function Scenario:then_rejected(code, message)
   local problem = expect_refusal(last(self, "then_rejected"), { rejected = true, not_found = true }, "rejected", code, message)
   if problem then fail(problem) end
@@ -274,6 +280,7 @@ end
 --- No rule allowed it: code "unauthenticated", "forbidden" or a rule's own.
 ---@param code? string
 ---@param message? string
+---@return es.testing.Scenario self
 function Scenario:then_denied(code, message)
   local problem = expect_refusal(last(self, "then_denied"), { denied = true }, "denied", code, message)
   if problem then fail(problem) end
@@ -283,6 +290,7 @@ end
 --- It went wrong with this status ("lua", "usage", "conflict" …), and a message that holds this text.
 ---@param status string
 ---@param part? string
+---@return es.testing.Scenario self
 function Scenario:then_fails(status, part)
   local outcome = last(self, "then_fails")
   if outcome.reply then fail(("expected it to fail (%s), but %s"):format(status, accepted(outcome))) end
@@ -296,6 +304,7 @@ end
 --- The state of the last aggregate spoken of, or of the target, is exactly this.
 ---@param target string|table TYPE/ID, or the state
 ---@param expected? table
+---@return es.testing.Scenario self
 function Scenario:then_state(target, expected)
   if type(target) == "table" then target, expected = self.target, target end
   if not target then error("then_state: of which aggregate? then_state(\"TYPE/ID\", { … })", 2) end
@@ -327,6 +336,7 @@ end
 ---@param params table|nil
 ---@param expected table[]
 ---@param frame? esrun.Frame whose tenant asks
+---@return es.testing.Scenario self
 function Scenario:then_rows(projection, query, params, expected, frame)
   settle(self)
   local done, message = self.es:project(projection)

@@ -23,6 +23,9 @@ local COMMANDS = {
   { "restore", "make a verified backup the project's store" },
   { "migrate", "bring the store's file up to date; --status only looks" },
   { "test", "run the project's specifications" },
+  { "run", "run a Lua script on a project" },
+  { "repl", "try things out on a project" },
+  { "lint", "look for mistakes in a project's modules" },
   { "doctor", "look for what is wrong, and say how to mend it" },
   { "config", "show the settings in force and where each comes from" },
   { "help", "help on esrun, or on one command" },
@@ -95,11 +98,19 @@ local function split(arguments)
   return name, table.move(arguments, at + 1, #arguments, #moved + 1, moved)
 end
 
+-- Of a command that passes words on: those up to its first argument, and the rest.
+local function split_rest(arguments)
+  local at = 1
+  while arguments[at] and arguments[at]:sub(1, 1) == "-" do at = at + (GLOBALS[arguments[at]] and 2 or 1) end
+  return table.move(arguments, 1, at, 1, {}), table.move(arguments, at + 1, #arguments, 1, {})
+end
+
 -- Running -----------------------------------------------------------------------------------------------------------
 
 ---@class esrun.cli.Call
 ---@field args table the parsed options
 ---@field out esrun.cli.Output
+---@field rest string[] words that the command passes on
 local Call = {}
 Call.__index = Call
 
@@ -137,8 +148,10 @@ local function run(name, arguments)
   end
   if not is_command(name) then cli.unknown(name) end
   local parser, command = cli.parser(name)
-  local args = parser:parse(arguments)
-  local call = setmetatable({ args = args, out = output.new(args.output or "auto") }, Call)
+  local own, rest = arguments, {}
+  if command.rest then own, rest = split_rest(arguments) end
+  local args = parser:parse(own)
+  local call = setmetatable({ args = args, rest = rest, out = output.new(args.output or "auto") }, Call)
   local status = command.run(call, args)
   call.out:flush()
   if call.es then

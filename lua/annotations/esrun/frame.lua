@@ -1,0 +1,23 @@
+-- esrun.frame: for editors; made from the comments of lua/esrun/frame.lua by cmake/annotate.lua.
+---@meta esrun.frame
+
+---@class esrun.Frame
+---@field actor_id? string who acts; a frame that names an actor starts without roles, permissions and authentication facts
+---@field tenant_id? string
+---@field roles? string[]
+---@field permissions? string[]
+---@field request_id? string made for the outermost frame when absent
+---@field correlation_id? string a UUID
+---@field causation_id? string a UUID: the event that led here
+---@field operator_scope? boolean may read across tenants and past `view` rules; never inherited
+---@field metadata? table<string, string|number|boolean> goes into every event; esrun.null removes an inherited name
+---@field ip_address? string the following are well-known names of the metadata
+---@field user_agent? string
+---@field trace_id? string
+---@field span_id? string
+---@field trace_flags? string
+---@field auth_method? string
+---@field token_id? string
+---@field session_id? string
+---@field mfa_verified? boolean
+---@field os_user? string

@@ -1,0 +1,133 @@
+-- esrun.cli.repl: Lua line by line with `es` opened on the project. Reads only, unless told otherwise.
+
+local core = require "esrun.core"
+local esrun = require "esrun"
+local inspect = require "esrun.inspect"
+local system = require "esrun.system"
+
+local HISTORY_LINES = 1000
+
+local repl = {
+  description = "Try things out in Lua: `es` is the project's runtime, `esrun` the host module. Values of expressions are shown. "
+    .. "Reads only, unless --write is given. Ctrl-D ends.",
+}
+
+function repl.define(parser)
+  parser:flag "--write":description "Open the store for writing; it is made when missing."
+  parser:flag "--watch":description "Before each input, put changed modules in force if they are right."
+  require "esrun.cli.target".define_actor(parser)
+end
+
+-- Reading -----------------------------------------------------------------------------------------------------------
+
+local function history_path()
+  local home = os.getenv "XDG_STATE_HOME" or (os.getenv "HOME" and os.getenv "HOME" .. "/.local/state")
+  return home and home .. "/esrun/history"
+end
+
+-- A function that reads a line after a prompt, and one that ends the session.
+local function new_reader()
+  if not (system.is_terminal(0) and system.is_terminal(1)) then
+    return function() return io.read "l" end, function() end
+  end
+  local editor = require "esrun.line_editor"
+  local path = history_path()
+  if path then editor.load(path) end
+  return function(prompt)
+    local line = editor.read(prompt)
+    if line and line:find "%S" then editor.add(line) end
+    return line
+  end, function()
+    if not path then return end
+    local files, at = require "esrun.files", ""
+    for part in path:match("^(.*)/"):gmatch "/[^/]+" do
+      at = at .. part
+      files.make_folder(at)
+    end
+    editor.save(path, HISTORY_LINES) -- a history that cannot be kept is no reason to fail
+  end
+end
+
+-- As a chunk: an expression first, since its value is what one wants to see.
+local function compile(text, environment)
+  local chunk = load("return " .. text, "=input", "t", environment)
+  if chunk then return chunk end
+  return load(text, "=input", "t", environment)
+end
+
+-- Reads lines until they are a whole chunk. Returns nil at the end of input; else the chunk, or false and why.
+local function read_chunk(read, environment)
+  local text = read "> "
+  if text == nil then return nil end
+  text = text:gsub("^=", "") -- as Lua's own
+  while true do
+    local chunk, why = compile(text, environment)
+    if chunk then return chunk end
+    if not why:find "<eof>'?$" then return false, why end
+    local more = read ">> "
+    if more == nil then return false, why end
+    text = text .. "\n" .. more
+  end
+end
+
+-- Showing -----------------------------------------------------------------------------------------------------------
+
+local function show(out, values)
+  if values.n == 0 then return end
+  -- nil, message, code, details: a call that was refused
+  local details = values[4]
+  if values[1] == nil and type(values[2]) == "string" and type(details) == "table" and details.exit_status then
+    out:line("%s: %s", details.status, values[2])
+    if details.hint then out:line("hint: %s", details.hint) end
+    return
+  end
+  local parts = {}
+  for index = 1, values.n do parts[index] = inspect(values[index]) end
+  out:line("%s", table.concat(parts, "\t"))
+end
+
+local function reload(es, out)
+  local done, changed, _, details = es:reload()
+  if not done then
+    out:line("not reloaded: %s", changed)
+    if details and details.hint then out:line("hint: %s", details.hint) end
+  elseif changed then
+    out:line("modules reloaded")
+  end
+end
+
+local function evaluate(chunk, out)
+  local values = table.pack(xpcall(chunk, function(raised)
+    return type(raised) == "string" and raised or tostring(raised)
+  end))
+  if values[1] then return show(out, table.pack(table.unpack(values, 2, values.n))) end
+  out:line("error: %s", tostring(values[2]))
+end
+
+function repl.run(call, args)
+  local es = call:open { read_only = not args.write }
+  local out, read, finish = call.out, new_reader()
+  local environment = setmetatable({ es = es, esrun = esrun, null = core.null, inspect = inspect }, { __index = _G })
+  local frame = require "esrun.cli.target".frame(args)
+  frame.operator_scope = args.as == nil
+  if system.is_terminal(0) then
+    out:line("esrun %s, %s. es is the runtime; Ctrl-D ends.", esrun._VERSION,
+      args.write and "open for writing" or "read-only (--write to change)")
+  end
+  local scope <close> = es.context.enter(frame)
+  local depth = es.context.depth()
+  repeat
+    if args.watch then reload(es, out) end
+    local chunk, why = read_chunk(read, environment)
+    if chunk then
+      evaluate(chunk, out)
+    elseif why then
+      out:line("error: %s", why)
+    end
+    out:flush()
+  until chunk == nil or not es._handle:is_open() or es.context.depth() < depth
+  finish()
+  return 0, scope
+end
+
+return repl
