@@ -29,11 +29,19 @@ function support.exists(path)
   return file ~= nil
 end
 
-function support.write(path, text)
-  os.execute("mkdir -p " .. support.quote(path:match("^(.*)/")))
-  local file = assert(io.open(path, "wb"))
+local function write_file(path, text)
+  local file, why = io.open(path, "wb")
+  if not file then return nil, why end
   assert(file:write(text))
   assert(file:close())
+  return true
+end
+
+--- Writes a file; makes its folder when that is missing.
+function support.write(path, text)
+  if write_file(path, text) then return end
+  os.execute("mkdir -p " .. support.quote(path:match("^(.*)/")))
+  assert(write_file(path, text))
 end
 
 local folders = {}
@@ -138,12 +146,15 @@ function support.project(files)
   return folder
 end
 
---- Runs a shell command in a folder; stdin is `input` or empty.
+local scratch -- the folder for what commands read and print
+
+--- Runs a shell command in a folder; stdin is `input` or empty. A sanitizer that is loaded into this Lua stays out of the
+--- processes that the command starts: those of ours have it built in.
 ---@return { out: string, err: string, status: integer }
 function support.shell(folder, command, input)
-  local scratch = support.new_folder()
-  support.write(scratch .. "/in", input or "")
-  local _, _, status = os.execute(("cd %s && { %s\n} <%s/in >%s/out 2>%s/err"):format(
+  scratch = scratch and support.exists(scratch .. "/in") and scratch or support.new_folder()
+  write_file(scratch .. "/in", input or "")
+  local _, _, status = os.execute(("unset LD_PRELOAD; cd %s && { %s\n} <%s/in >%s/out 2>%s/err"):format(
     support.quote(folder), command, scratch, scratch, scratch))
   return { out = support.read(scratch .. "/out"), err = support.read(scratch .. "/err"), status = status }
 end

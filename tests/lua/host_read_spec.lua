@@ -303,9 +303,9 @@ describe("esrun", function()
     local folder = support.project()
     support.write(folder .. "/script.lua", 'print(require("esrun")._VERSION)')
     local here = package.searchpath("esrun", package.path)
-    local result = support.shell(folder, ("LUA_PATH=%s lua5.4 script.lua"):format(
-      support.quote(here:gsub("[^/]*$", "?.lua") .. ";;")))
-    if os.getenv("LD_PRELOAD") == nil then assert.equal("", result.err) end
+    local result = support.shell(folder, ("LD_PRELOAD=%s LUA_PATH=%s lua5.4 script.lua"):format(
+      support.quote(os.getenv "LD_PRELOAD" or ""), support.quote(here:gsub("[^/]*$", "?.lua") .. ";;")))
+    if not os.getenv "LD_PRELOAD" then assert.equal("", result.err) end
     assert.equal(esrun._VERSION .. "\n", result.out)
   end)
 end)
