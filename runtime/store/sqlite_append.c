@@ -265,6 +265,14 @@ static es_status append_in_group(es_sqlite *store, es_commit *commit, es_error *
   es_status status;
 
   if (store->group_lost) return lost(store, err);
+  if (commit->whole_group) {
+    status = write_commit(store, commit, err);
+    if (status != ES_OK) {
+      abandon(store);
+      store->group_lost = true;
+    }
+    return status;
+  }
   status = es__sqlite_run(store, ES_SQL_SAVEPOINT, "starting an append", err);
   if (status != ES_OK) return status;
   status = write_commit(store, commit, err);

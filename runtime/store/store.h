@@ -56,6 +56,9 @@ typedef struct es_commit {
   bool keep_recorded_at; /* import: take recorded_at from the events; going backwards is an error */
   bool
       check_versions; /* a version that an event comes with (not 0) must be the next of its stream */
+  /* Inside begin/commit a failure ends the whole group. Undoing one append of a group alone has a cost that grows with the
+   * square of its events: SQLite walks its journal for each. */
+  bool whole_group;
   /* Out: true when reply->key was there already: nothing was appended, *existing is the record (caller frees). */
   bool duplicate;
   es_reply_record existing;
