@@ -28,7 +28,7 @@ describe("the command line's reference", function()
     for _, row in ipairs(commands) do
       local help, known = support.run("/", { "help", row.command }).out, {}
       local section = sections[row.command] or "" -- a missing one is told above
-      for option in help:gmatch "%f[-]%-%-?%a[%a-]*" do
+      for option in help:gmatch "[%s%[](%-%-?%a[%a-]*)" do
         known[option] = true
         if not GLOBAL[option] and section ~= "" then
           assert.is_truthy(section:find(option, 1, true),
