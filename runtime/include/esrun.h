@@ -20,8 +20,9 @@
  *   Times     are int64_t microseconds since 1970-01-01T00:00:00Z; JSON and Lua see RFC 3339 UTC with six digits.
  *   Structs   that callers fill start with `size`; initialise them with their _INIT macro so that later versions
  *             can add members.
- *   Threads   One runtime belongs to one thread at a time. A process may hold any number of runtimes; they share no
- *             state. Many processes and runtimes may open one store file.
+ *   Threads   One runtime belongs to one thread at a time, at first the one that opened it; es_adopt() hands it over. A
+ *             process may hold any number of runtimes; they share no state. Many processes and runtimes may open one
+ *             store file.
  */
 #ifndef ESRUN_H
 #define ESRUN_H
@@ -169,6 +170,14 @@ typedef struct es_runtime es_runtime;
 
 typedef enum es_log_level { ES_LOG_DEBUG, ES_LOG_INFO, ES_LOG_WARNING, ES_LOG_ERROR } es_log_level;
 
+/* A domain module as text: `path` is the name of the file that it stands for, aggregates/NAME.lua, projections/NAME.lua or
+ * lib/NAME.lua (which the others can require), and appears in messages. */
+typedef struct es_module_source {
+  const char *path;
+  const char *text; /* Lua source; bytecode is refused */
+  size_t length;    /* 0: up to the NUL */
+} es_module_source;
+
 typedef struct es_options {
   size_t size;
   const char
@@ -192,6 +201,17 @@ typedef struct es_options {
   int conflict_retries; /* how often a command without expected version is decided again; 0: 10; -1: never */
   bool
       allow_nondeterminism; /* test door: gives domain code es.test_random() so that replay checks can be tested */
+  /* Modules beside the project's, or instead of one; copied. With them and without a project there is no shipped
+   * aggregate. One that does not compile is ES_ERR_LUA: the message begins with its path and line. */
+  const es_module_source *modules;
+  size_t module_count;
+  /* The memory of domain states, which is most of what a runtime uses and what memory_limit_bytes counts. As in Lua: block
+   * is NULL for a new one, new_size 0 frees (and returns NULL), NULL otherwise means that there is no memory. Called by the
+   * thread that uses the runtime, never at the same time for one runtime; it may not call the runtime. NULL: the C library's.
+   * What else the library allocates (settings, buffers, replies, read by es_free) is the C library's always; SQLite's and
+   * OpenSSL's memory is set for the whole process: sqlite3_config(SQLITE_CONFIG_MALLOC), CRYPTO_set_mem_functions(). */
+  void *(*allocate)(void *allocate_data, void *block, size_t old_size, size_t new_size);
+  void *allocate_data;
 } es_options;
 
 #define ES_OPTIONS_INIT                                                                            \
@@ -208,6 +228,11 @@ ES_API es_status es_reload(bool *changed, es_runtime *rt, es_error *err);
 
 /* Closes a runtime and everything it opened. NULL is fine. Cursors and replies must be freed before. */
 ES_API void es_close(es_runtime *rt);
+
+/* Makes the calling thread the one that the runtime, its cursors and replies belong to. The thread before must have finished
+ * with it, in a way that the program synchronises (a queue, a mutex, joining): nothing is locked here. A debug build of the
+ * library answers other threads' calls with ES_ERR_USAGE "wrong_thread"; others do not look. */
+ES_API void es_adopt(es_runtime *rt);
 
 /* The nearest folder from `start` upward that holds esrun.lua; *out is freed with es_free(). */
 ES_API es_status es_project_find(char **out, const char *start, es_error *err);
@@ -227,7 +252,7 @@ ES_API extern const char es_none[];
 #define ES_NONE es_none
 
 /* One frame. Unset members inherit from the frame below, with one exception: roles, permissions and the
- * authentication facts (auth_method, token_id, session_id, mfa_verified in metadata) belong to the actor, so a frame
+ * authentication facts (auth_method, token_id, session_id, mfa_verified, os_user in metadata) belong to the actor, so a frame
  * that names an actor, or ES_NONE, starts without them. `operator_scope` is never inherited. The runtime copies
  * everything. */
 typedef struct es_frame {
