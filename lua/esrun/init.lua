@@ -23,6 +23,8 @@ local esrun = {
   --- Constructors and parser of actor ids.
   ---@type esrun.actor
   actor = require "esrun.actor",
+  --- Keys that sign checkpoints, and checking proofs without a store.
+  ledger = require "esrun.ledger",
   --- Lossless JSON: `encode(value)` and `decode(text)` answer nil, message, code, details on failure.
   ---@type { encode: (fun(value: any): string?), decode: (fun(text: string): any) }
   json = { encode = core.encode, decode = core.decode },

@@ -355,10 +355,15 @@ end
 -- Checking ----------------------------------------------------------------------------------------------------------
 
 ---@class esrun.VerifyOptions: esrun.WorkOptions
----@field on_finding? fun(finding: { kind: string, position: integer?, message: string })
+---@field on_finding? fun(finding: { kind: string, fault: string, position: integer?, message: string })
+---@field keys? string[] verifier keys to trust, besides those that the signer's memory has
+---@field anchors? { name: string, note: string }[] checkpoints kept elsewhere
+---@field memory? string folder of the signer's memory; "": do not look
+---@field jobs? integer threads that hash
+---@field since_checkpoint? boolean hash only the events after the newest checkpoint that holds
 
 --- Recomputes every hash, link, version sequence and derived structure. Answers { ok, event_count, finding_count,
---- head_hash }; a damaged store's report has ok = false and is followed by message, code, details.
+--- head_hash, verified_from, anchored_to, signed_to }; a damaged store's report has ok = false and is followed by message, code, details.
 ---@param options? esrun.VerifyOptions
 ---@return table? report
 ---@return string? message
@@ -367,6 +372,24 @@ end
 function Runtime:verify(options)
   return self._handle:verify(options or {})
 end
+
+--- Signs the store's head: answers a C2SP checkpoint and remembers it outside the database. Refuses what contradicts what
+--- was signed before.
+---@param options { keys: esrun.SigningKey[], memory: string? }
+---@return string? note
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:checkpoint(options) return self._handle:checkpoint(options) end
+
+--- Proves that an event is in the newest signed tree ({ event_id = … }), or that a signed tree continues an older one
+--- ({ from = …, to = … }, sizes). Answers the text of a proof file.
+---@param options { event_id: string?, from: integer?, to: integer? }
+---@return string? proof
+---@return string? message
+---@return string? code
+---@return esrun.Details? details
+function Runtime:prove(options) return self._handle:prove(options) end
 
 ---@class esrun.ReplayOptions: esrun.WorkOptions
 ---@field aggregate_type? string

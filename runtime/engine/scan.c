@@ -73,7 +73,7 @@ static void judge_hash(es_scan *self, const es_event *event) {
   int64_t shift = 0;
 
   if (!find_shift(self, &shift, event)) {
-    report(self, "hash", "edited", event, "edited: its content is not what was hashed", 0);
+    report(self, "hash", "edited", event, "its content is not what was hashed", 0);
     return;
   }
   if (shift == self->shift) return; /* moved along with those before it, which was told */

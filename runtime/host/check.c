@@ -13,6 +13,8 @@ static int push_finding(lua_State *L) {
   }
   lua_pushstring(L, finding->message);
   lua_setfield(L, -2, "message");
+  lua_pushstring(L, finding->fault);
+  lua_setfield(L, -2, "fault");
   return 1;
 }
 
@@ -48,8 +50,11 @@ static int verify(lua_State *L) {
   es_verify_report report = {0};
   es_error err = ES_ERROR_INIT;
   host_callback finding, progress;
+  host_evidence evidence;
   es_status status;
 
+  luaL_checktype(L, 2, LUA_TTABLE);
+  host_verify_evidence(L, &options, &evidence);
   host_callback_begin(&finding, L, 2, "on_finding");
   host_callback_begin(&progress, L, 2, "progress");
   options.finding = on_finding;
@@ -66,6 +71,9 @@ static int verify(lua_State *L) {
   lua_createtable(L, 0, 4);
   set_count(L, "event_count", report.event_count);
   set_count(L, "finding_count", report.finding_count);
+  set_count(L, "verified_from", report.verified_from);
+  set_count(L, "anchored_to", report.anchored_to);
+  set_count(L, "signed_to", report.signed_to);
   host_set_hash(L, "head_hash", report.head_hash);
   lua_pushboolean(L, status == ES_OK);
   lua_setfield(L, -2, "ok");

@@ -48,6 +48,17 @@ extern const luaL_Reg host_context_methods[];
 extern const luaL_Reg host_read_methods[];
 extern const luaL_Reg host_project_methods[];
 extern const luaL_Reg host_check_methods[];
+extern const luaL_Reg host_ledger_methods[];
+int host_keygen(lua_State *L);
+int host_key_public(lua_State *L);
+int host_verify_proof(lua_State *L);
+
+/* What a verification looks at beside the store; it must outlive the call. */
+typedef struct host_evidence {
+  const char *keys[32];
+  es_anchor anchors[32];
+} host_evidence;
+void host_verify_evidence(lua_State *L, es_verify_options *options, host_evidence *evidence);
 extern const luaL_Reg host_data_methods[];
 void host_read_close_all(host_runtime *host);
 void host_data_close(host_runtime *host);

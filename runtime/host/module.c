@@ -124,8 +124,9 @@ static void set_statuses(lua_State *L) {
 
 static void set_runtime_metatable(lua_State *L) {
   static const luaL_Reg *const topics[] = {
-      host_runtime_methods, host_command_methods, host_append_methods, host_context_methods,
-      host_read_methods,    host_project_methods, host_data_methods,   host_check_methods};
+      host_runtime_methods, host_command_methods, host_append_methods,
+      host_context_methods, host_read_methods,    host_project_methods,
+      host_data_methods,    host_check_methods,   host_ledger_methods};
 
   luaL_newmetatable(L, "esrun.runtime");
   lua_newtable(L);
@@ -152,6 +153,9 @@ static int open_core(lua_State *L) {
       {"new_id", new_id},
       {"sha256", sha256},
       {"find_project", find_project},
+      {"keygen", host_keygen},
+      {"key_public", host_key_public},
+      {"verify_proof", host_verify_proof},
       {"restore", host_restore},
       {"layout", host_layout},
       {NULL, NULL},
@@ -180,10 +184,7 @@ static int open_core(lua_State *L) {
 static int load_embedded(lua_State *L) {
   const struct es_embedded *file = lua_touserdata(L, lua_upvalueindex(1));
 
-  lua_pushfstring(L, "=%s", file->path);
-  if (luaL_loadbufferx(L, file->text, file->length, lua_tostring(L, -1), "t") != LUA_OK) {
-    return lua_error(L);
-  }
+  if (es__embedded_load(L, file) != LUA_OK) return lua_error(L);
   lua_pushvalue(L, 1);
   lua_call(L, 1, 1);
   return 1;

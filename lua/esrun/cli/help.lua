@@ -9,7 +9,7 @@ end
 local function overview(out)
   out:line("usage: esrun [--project DIR] [--store FILE] [--output auto|table|json|jsonl] COMMAND …")
   out:line("")
-  for _, command in ipairs(require "esrun.cli".COMMANDS) do out:line("  %-9s %s", command[1], command[2]) end
+  for _, command in ipairs(require "esrun.cli".COMMANDS) do out:line("  %-12s %s", command[1], command[2]) end
   out:line("")
   out:line("esrun help COMMAND tells more. A project is the nearest folder upward with an esrun.lua.")
   out:line("Exit status: 0 ok, 1 other, 2 usage, 3 conflict, 4 rejected, 5 not found, 6 integrity, 7 store, 8 Lua, 9 denied.")

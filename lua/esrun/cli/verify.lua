@@ -1,25 +1,54 @@
--- esrun.cli.verify: recomputes the ledger and names what is damaged.
+-- esrun.cli.verify: recomputes the ledger, compares it with every checkpoint known, and says how far each assurance reaches
+-- and what is damaged.
 
+local anchors = require "esrun.cli.anchors"
 local core = require "esrun.core"
 local errors = require "esrun.cli.errors"
 local output = require "esrun.cli.output"
+local target = require "esrun.cli.target"
+local user = require "esrun.cli.user"
 
 local verify = {
-  description = "Recompute every hash, link, version sequence and derived structure. Exit status 6 when anything is damaged.",
+  description = "Recompute every hash, link, version sequence and derived structure, and compare them with the signed "
+    .. "checkpoints in the store, the signer's memory and the configured anchors. Exit status 6 when anything is wrong.",
 }
 
 function verify.define(parser)
   parser:argument "file":argname "FILE":args "?":description "With --format cortex: the file to verify."
   parser:option "--format":argname "FORMAT":choices { "cortex" }
     :description "Verify a file of chained JSON lines instead of the store."
+  parser:option "--anchor":argname "FILE":count "*":description "A checkpoint kept elsewhere, to compare with."
+  parser:option "--key":argname "VKEY":count "*":description "A verifier key to trust, or a file that holds one."
+  parser:option "--jobs":argname "N":description "Hash in N threads (default: 1)."
+  parser:flag "--since-checkpoint":description "Hash only the events after the newest checkpoint that holds."
 end
 
-local function collect(call, es)
+local function read(path, option)
+  local text, why = user.read(path)
+  return text or errors.usage(("%s: cannot read %s"):format(option, why))
+end
+
+-- What to trust and to compare with: as told, and as configured.
+local function evidence(args, es)
+  local config = user.config()
+  local keys, kept = {}, anchors.read(config, errors.check(es:info()).store.store_id)
+  for _, key in ipairs(config.trust or {}) do keys[#keys + 1] = key end
+  for _, key in ipairs(args.key) do
+    keys[#keys + 1] = key:find("^[^+]+%+%x+%+") and key or (read(key, "--key"):gsub("%s+$", ""))
+  end
+  for _, path in ipairs(args.anchor) do kept[#kept + 1] = { name = path, note = read(path, "--anchor") } end
+  return keys, kept
+end
+
+local function collect(call, es, args)
   local findings = core.array {}
+  local keys, kept = evidence(args, es)
   local progress, wipe = call:progress("verify")
   local started = os.clock()
   local report, message, code, details = es:verify {
     on_finding = function(finding) findings[#findings + 1] = finding end, progress = progress,
+    keys = keys, anchors = kept, since_checkpoint = args.since_checkpoint,
+    jobs = args.jobs and target.count(args.jobs, "--jobs", 1),
   }
   wipe()
   errors.check(report, message, code, details)
@@ -29,12 +58,34 @@ local function collect(call, es)
   return report
 end
 
+local RANGES = {
+  { "anchored", "remembered outside this file" },
+  { "signed", "signed by a known key" },
+  { "neither", "whoever can write this file can change it" },
+}
+
+-- How far each assurance reaches, the stronger ones first.
+local function print_ranges(out, report)
+  local last = { report.anchored_to, report.signed_to, report.event_count }
+  local first = 1
+  for position, range in ipairs(RANGES) do
+    if last[position] >= first then out:line("%-8s positions %d to %d: %s", range[1], first, last[position], range[2]) end
+    first = math.max(first, last[position] + 1)
+  end
+end
+
 local function print_report(out, report)
   for _, finding in ipairs(report.findings) do
     local where = finding.position and ("position %d: "):format(finding.position) or ""
-    out:styled_line(output.harmless(where), out:style("red", finding.kind), ": ", output.harmless(finding.message))
+    out:styled_line(output.harmless(where), out:style("red", finding.fault), " (", output.harmless(finding.kind), "): ",
+      output.harmless(finding.message))
   end
-  local rate = report.seconds > 0 and math.floor(report.event_count / report.seconds) or report.event_count
+  print_ranges(out, report)
+  if report.verified_from > 1 then
+    out:line("positions before %d were not hashed again: a checkpoint holds for them", report.verified_from)
+  end
+  local done = report.event_count - report.verified_from + 1
+  local rate = report.seconds > 0 and math.floor(done / report.seconds) or done
   local verdict = report.ok and "intact" or ("DAMAGED, %d finding(s)"):format(report.finding_count)
   out:styled_line(("%d events, head %s, %d events/s: "):format(report.event_count,
     report.event_count > 0 and report.head_hash or "none", rate), out:style(report.ok and "green" or "red", verdict))
@@ -42,11 +93,11 @@ end
 
 function verify.run(call, args)
   local cortex_file = require "esrun.cli.cortex_file"
+  local out = call.out
   cortex_file.check_options(args)
   if args.format then return cortex_file.verify(call, args.file) end
-  local out = call.out
   local es = call:open { read_only = true }
-  local report = collect(call, es)
+  local report = collect(call, es, args)
   if out.mode == "table" then
     print_report(out, report)
   elseif out.mode == "jsonl" then
@@ -54,7 +105,8 @@ function verify.run(call, args)
   else
     out:json {
       ok = report.ok, event_count = report.event_count, finding_count = report.finding_count, findings = report.findings,
-      head_hash = report.event_count > 0 and report.head_hash or core.null,
+      head_hash = report.event_count > 0 and report.head_hash or core.null, verified_from = report.verified_from,
+      anchored_to = report.anchored_to, signed_to = report.signed_to,
     }
   end
   return report.ok and 0 or 6

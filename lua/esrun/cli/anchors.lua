@@ -1,0 +1,86 @@
+-- esrun.cli.anchors: the places that remember checkpoints where the store's file cannot be reached: a file in another
+-- folder, a git repository, a command of the operator's. Which ones, the user's own configuration says.
+
+local errors = require "esrun.cli.errors"
+local user = require "esrun.cli.user"
+
+local anchors = {}
+
+local function each(config, store_id)
+  local list = {}
+  for _, anchor in ipairs(config.anchors or {}) do
+    if not anchor.store or anchor.store == store_id then list[#list + 1] = anchor end
+  end
+  return ipairs(list)
+end
+
+local function file_path(anchor, store_id) return (anchor.file:gsub("{store}", store_id)) end
+
+--- What a shell command prints, or nil when it fails.
+local function output_of(command)
+  local pipe = io.popen(command, "r")
+  if not pipe then return nil end
+  local text = pipe:read("a")
+  local ok = pipe:close()
+  return ok and text or nil
+end
+
+local function with_store(store_id, command) return ("export ESRUN_STORE_ID=%s; %s"):format(user.quote(store_id), command) end
+
+--- The checkpoints that the configured anchors remember, as es:verify takes them. One that remembers nothing yet is left out.
+function anchors.read(config, store_id)
+  local list = {}
+  local function add(name, note)
+    if note and note ~= "" then list[#list + 1] = { name = name, note = note } end
+  end
+  for _, anchor in each(config, store_id) do
+    if anchor.file then
+      local path = file_path(anchor, store_id)
+      add(path, user.read(path))
+    end
+    if anchor.git then
+      add(anchor.git, output_of(("git -C %s show HEAD:%s.checkpoint 2>/dev/null"):format(user.quote(anchor.git), store_id)))
+    end
+    if anchor.read then
+      local note = output_of(with_store(store_id, anchor.read))
+      if not note then errors.fail(1, ("the anchor's command failed: %s"):format(anchor.read)) end
+      add(anchor.read, note)
+    end
+  end
+  return list
+end
+
+local function write_git(folder, store_id, note)
+  local name = store_id .. ".checkpoint"
+  local done, why = user.write(folder .. "/" .. name, note)
+  if not done then return nil, why end
+  local git = "git -C " .. user.quote(folder) .. " "
+  local commands = git .. "add " .. name .. " && { " .. git .. "diff --cached --quiet -- " .. name .. " || " .. git
+    .. "commit -q -m 'Checkpoint " .. store_id .. "' -- " .. name .. "; }"
+  if os.execute("{ " .. commands .. "; } >/dev/null") then return true end
+  return nil, "git refused to commit"
+end
+
+local function write_command(command, store_id, note)
+  local pipe = io.popen(with_store(store_id, command) .. "\n", "w")
+  if not pipe then return nil, "cannot run it" end
+  pipe:write(note)
+  local ok, _, status = pipe:close()
+  return ok, ok or "it ended with status " .. tostring(status)
+end
+
+--- Hands a checkpoint to every anchor. A failure names the anchor; the others have it all the same.
+function anchors.write(config, store_id, note)
+  local failed
+  local function try(name, done, why)
+    if not done then failed = failed or ("the anchor %s did not take the checkpoint: %s"):format(name, why) end
+  end
+  for _, anchor in each(config, store_id) do
+    if anchor.file then try(file_path(anchor, store_id), user.write(file_path(anchor, store_id), note)) end
+    if anchor.git then try(anchor.git, write_git(anchor.git, store_id, note)) end
+    if anchor.command then try(anchor.command, write_command(anchor.command, store_id, note)) end
+  end
+  if failed then errors.fail(1, failed, "the checkpoint is signed and kept in the store; run esrun checkpoint again") end
+end
+
+return anchors

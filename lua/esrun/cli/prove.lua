@@ -1,0 +1,43 @@
+-- esrun.cli.prove: writes proof files that others check without the store.
+
+local errors = require "esrun.cli.errors"
+local target = require "esrun.cli.target"
+local user = require "esrun.cli.user"
+
+local prove = {
+  description = "Prove that an event is in the newest signed tree (a c2sp.org/tlog-proof file), or that a signed tree continues "
+    .. "an older one (a file as c2sp.org/tlog-witness takes it).",
+}
+
+function prove.define(parser)
+  parser:argument "event":argname "EVENT_ID":args "?":description "The event to prove."
+  parser:option "--from":argname "OLD":description "The size of the older tree."
+  parser:option "--to":argname "NEW":description "The size of a signed tree (default: the newest)."
+  parser:option "-o --out":argname "FILE":description "Write the proof to a file."
+end
+
+function prove.run(call, args)
+  local options = {
+    event_id = args.event and target.uuid(args.event, "EVENT_ID"),
+    from = args.from and target.count(args.from, "--from", 1),
+    to = args.to and target.count(args.to, "--to", 1),
+  }
+  if (options.event_id == nil) == (options.from == nil) then
+    errors.usage("name an event, or an older tree with --from", "see esrun help prove")
+  end
+  local es = call:open { read_only = true }
+  local scope <close> = es.context.enter { operator_scope = true }
+  local proof = errors.check(es:prove(options))
+  if args.out then
+    local done, why = user.write(args.out, proof)
+    if not done then errors.fail(1, "cannot write " .. why) end
+  end
+  if call.out.mode ~= "table" then
+    call.out:json { proof = proof }
+  elseif not args.out then
+    call.out:write(proof)
+  end
+  return 0, scope
+end
+
+return prove

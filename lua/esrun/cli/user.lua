@@ -1,0 +1,98 @@
+-- esrun.cli.user: what belongs to the user and to no project: the configuration with keys and anchors, and the folders for
+-- keys. A project is data from somebody else: commands to run come from here alone.
+
+local errors = require "esrun.cli.errors"
+local system = require "esrun.system"
+
+local user = {}
+
+local function folder(variable, fallback)
+  local given = os.getenv(variable)
+  if given and given:sub(1, 1) == "/" then return given .. "/esrun" end
+  local home = os.getenv("HOME")
+  if not home then errors.usage("HOME is not set, so there is no place for keys and configuration") end
+  return home .. fallback .. "/esrun"
+end
+
+--- Where the signing key of a store is kept unless said otherwise.
+function user.key_path(store_id) return folder("XDG_DATA_HOME", "/.local/share") .. "/keys/" .. store_id .. ".key" end
+
+function user.config_path() return folder("XDG_CONFIG_HOME", "/.config") .. "/config.lua" end
+
+function user.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+--- A whole file, or nil and why.
+function user.read(path)
+  local file, why = io.open(path, "rb")
+  if not file then return nil, why end
+  local text
+  text, why = file:read("a")
+  file:close()
+  return text, why
+end
+
+--- Writes a file that appears when it is whole and on disk.
+function user.write(path, text)
+  local part = path .. ".part"
+  local file, why = io.open(part, "wb")
+  if not file then return nil, why end
+  local done = file:write(text)
+  local synced
+  if done then synced, why = system.sync(file) end
+  file:close()
+  if synced then done, why = os.rename(part, path) else done = nil end
+  if not done then os.remove(part) end
+  return done, why
+end
+
+-- Configuration -----------------------------------------------------------------------------------------------------
+
+---@class esrun.cli.Anchor one of file, git or command
+---@field store? string only for the store with this id
+---@field file? string a path; {store} stands for the store's id
+---@field git? string a repository's folder
+---@field command? string run with the checkpoint on its standard input
+---@field read? string run to get the newest checkpoint on its standard output
+
+local MEMBERS = { keys = true, trust = true, anchors = true }
+local KINDS = { store = true, file = true, git = true, command = true, read = true }
+
+local function wrong(path, what) errors.usage(("%s: %s"):format(path, what), "see docs/guide/ledger.md") end
+
+local function check(path, config)
+  if type(config) ~= "table" then wrong(path, "it must return a table") end
+  for name, value in pairs(config) do
+    if not MEMBERS[name] then wrong(path, ("unknown setting '%s'"):format(tostring(name))) end
+    if type(value) ~= "table" then wrong(path, name .. ": a list is expected") end
+  end
+  for position, anchor in ipairs(config.anchors or {}) do
+    if type(anchor) ~= "table" then wrong(path, ("anchor %d: a table is expected"):format(position)) end
+    for name, value in pairs(anchor) do
+      if not KINDS[name] or type(value) ~= "string" then
+        wrong(path, ("anchor %d: '%s' is not one of store, file, git, command, read"):format(position, tostring(name)))
+      end
+    end
+    if not (anchor.file or anchor.git or anchor.command or anchor.read) then
+      wrong(path, ("anchor %d: file, git or command is missing"):format(position))
+    end
+  end
+  return config
+end
+
+--- The user's configuration; an empty one when there is none.
+---@return { keys: string[]?, trust: string[]?, anchors: esrun.cli.Anchor[]? }
+function user.config()
+  local path = user.config_path()
+  local text = user.read(path)
+  if not text then return {} end
+  if system.others_may_write(path) then
+    errors.usage(path .. " can be written by others, so it is not read", "run: chmod o-w " .. path)
+  end
+  local chunk, why = load(text, "=" .. path, "t", {})
+  if not chunk then errors.usage(why) end
+  local ok, config = pcall(chunk)
+  if not ok then errors.usage(tostring(config)) end
+  return check(path, config)
+end
+
+return user

@@ -1,0 +1,158 @@
+/* ledger: keys, checkpoints and proofs from Lua. */
+#include <string.h>
+
+#include "host/host.h"
+
+enum { LIST_MAX = 32 };
+
+/* A list of texts at index: their addresses live as long as the list stays as it is. */
+static size_t texts(lua_State *L, int index, const char *out[LIST_MAX]) {
+  size_t count;
+
+  if (lua_isnoneornil(L, index)) return 0;
+  luaL_checktype(L, index, LUA_TTABLE);
+  count = lua_rawlen(L, index);
+  if (count > LIST_MAX) luaL_error(L, "at most %d are taken", LIST_MAX);
+  for (size_t i = 0; i < count; i++) {
+    if (lua_rawgeti(L, index, (lua_Integer)i + 1) != LUA_TSTRING)
+      luaL_error(L, "a list of strings is expected");
+    out[i] = lua_tostring(L, -1);
+    lua_pop(L, 1); /* the list keeps it */
+  }
+  return count;
+}
+
+/* { path = …, text = …, passphrase = … } at the top of the stack. */
+static es_signing_key signing_key(lua_State *L) {
+  int index = lua_absindex(L, -1);
+  es_signing_key key = {0};
+
+  luaL_checktype(L, index, LUA_TTABLE);
+  key.path = host_text(L, index, "path");
+  key.text = host_text(L, index, "text");
+  key.passphrase = host_text(L, index, "passphrase");
+  return key;
+}
+
+/* keygen { name, path, passphrase } -> vkey */
+int host_keygen(lua_State *L) {
+  es_keygen_options options = ES_KEYGEN_INIT;
+  es_error err = ES_ERROR_INIT;
+  char **box;
+  es_status status;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  options.name = host_text(L, 1, "name");
+  options.path = host_text(L, 1, "path");
+  options.passphrase = host_text(L, 1, "passphrase");
+  box = host_push_text(L);
+  status = es_keygen(box, &options, &err);
+  if (status != ES_OK) return host_fail(L, &err);
+  lua_pushstring(L, *box);
+  return 1;
+}
+
+/* key_public { path, text, passphrase } -> vkey */
+int host_key_public(lua_State *L) {
+  es_error err = ES_ERROR_INIT;
+  es_signing_key key;
+  char **box;
+
+  lua_settop(L, 1);
+  key = signing_key(L);
+  box = host_push_text(L);
+  if (es_key_public(box, &key, &err) != ES_OK) return host_fail(L, &err);
+  lua_pushstring(L, *box);
+  return 1;
+}
+
+/* verify_proof { proof, keys, event, older } -> result */
+int host_verify_proof(lua_State *L) {
+  es_proof_check check = ES_PROOF_CHECK_INIT;
+  const char *keys[LIST_MAX];
+  es_error err = ES_ERROR_INIT;
+  char **box;
+
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_getfield(L, 1, "proof");
+  check.proof = luaL_checklstring(L, -1, &check.proof_length);
+  lua_getfield(L, 1, "keys");
+  check.key_count = texts(L, lua_gettop(L), keys);
+  check.keys = keys;
+  check.event_json = host_text(L, 1, "event");
+  check.older = host_text(L, 1, "older");
+  box = host_push_text(L);
+  return host_push_result(L, es_verify_proof(box, &check, &err), box, false, &err);
+}
+
+/* checkpoint(runtime, { keys = { { path … } … }, memory }) -> note */
+static int checkpoint(lua_State *L) {
+  host_runtime *host = host_check(L);
+  es_checkpoint_options options = ES_CHECKPOINT_INIT;
+  es_signing_key keys[LIST_MAX];
+  es_error err = ES_ERROR_INIT;
+  char **box;
+
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checkstack(L, 4 * LIST_MAX, NULL);
+  lua_getfield(L, 2, "keys");
+  luaL_checktype(L, -1, LUA_TTABLE);
+  int list = lua_gettop(L);
+  options.key_count = lua_rawlen(L, list);
+  if (options.key_count > LIST_MAX) return luaL_error(L, "at most %d keys are taken", LIST_MAX);
+  for (size_t i = 0; i < options.key_count; i++) {
+    lua_rawgeti(L, list, (lua_Integer)i + 1);
+    keys[i] = signing_key(L);
+  }
+  options.keys = keys;
+  options.memory_path = host_text(L, 2, "memory");
+  box = host_push_text(L);
+  if (es_checkpoint(box, host->rt, &options, &err) != ES_OK) return host_fail(L, &err);
+  lua_pushstring(L, *box);
+  return 1;
+}
+
+/* prove(runtime, { event_id } or { from, to }) -> proof */
+static int prove(lua_State *L) {
+  host_runtime *host = host_check(L);
+  es_prove_options options = ES_PROVE_INIT;
+  es_error err = ES_ERROR_INIT;
+  char **box;
+
+  luaL_checktype(L, 2, LUA_TTABLE);
+  options.event_id = host_text(L, 2, "event_id");
+  options.from = host_integer(L, 2, "from", 0);
+  options.to = host_integer(L, 2, "to", 0);
+  box = host_push_text(L);
+  if (es_prove(box, host->rt, &options, &err) != ES_OK) return host_fail(L, &err);
+  lua_pushstring(L, *box);
+  return 1;
+}
+
+/* Fills what verify looks at beside the store; the texts stay on the stack. */
+void host_verify_evidence(lua_State *L, es_verify_options *options, host_evidence *evidence) {
+  luaL_checkstack(L, 4 * LIST_MAX, NULL);
+  lua_getfield(L, 2, "keys");
+  options->key_count = texts(L, lua_gettop(L), evidence->keys);
+  options->keys = evidence->keys;
+  options->memory_path = host_text(L, 2, "memory");
+  options->jobs = (int)host_integer(L, 2, "jobs", 0);
+  options->since_checkpoint = host_flag(L, 2, "since_checkpoint");
+  options->anchors = evidence->anchors;
+  if (lua_getfield(L, 2, "anchors") == LUA_TNIL) return;
+  luaL_checktype(L, -1, LUA_TTABLE);
+  int list = lua_gettop(L);
+  options->anchor_count = lua_rawlen(L, list);
+  if (options->anchor_count > LIST_MAX) luaL_error(L, "at most %d anchors are taken", LIST_MAX);
+  for (size_t i = 0; i < options->anchor_count; i++) {
+    lua_rawgeti(L, list, (lua_Integer)i + 1);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int anchor = lua_gettop(L);
+    evidence->anchors[i].name = host_text(L, anchor, "name");
+    evidence->anchors[i].note = host_text(L, anchor, "note");
+    if (evidence->anchors[i].name == NULL || evidence->anchors[i].note == NULL)
+      luaL_error(L, "an anchor is { name = …, note = … }");
+  }
+}
+
+const luaL_Reg host_ledger_methods[] = {{"checkpoint", checkpoint}, {"prove", prove}, {NULL, NULL}};
