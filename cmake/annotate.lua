@@ -1,6 +1,6 @@
--- annotate: writes the editor annotations of the host modules (lua/annotations) from the doc comments of their sources: every
--- class, and every documented function without its body. Usage: lua5.4 cmake/annotate.lua [ROOT], in ROOT.
--- tests/lua/annotations_spec.lua runs it to see that the files are in step.
+-- annotate: writes the editor annotations into a folder: those of the host modules, made from the doc comments of their
+-- sources (every class, and every documented function without its body), and those in lua/annotations, written by hand.
+-- Usage: lua5.4 cmake/annotate.lua ROOT OUT. tests/lua/annotations_spec.lua compares them with the code.
 
 local annotate = {}
 
@@ -17,6 +17,8 @@ annotate.FILES = {
   { source = "lua/esrun/testing.lua", target = "es/testing.lua", module = "es.testing",
     of = { testing = "testing", Scenario = "Scenario" }, returns = "testing" },
 }
+
+annotate.BY_HAND = { "es.lua", "es/rule.lua", "es/schema.lua" }
 
 local function holds(block, word)
   for _, line in ipairs(block) do
@@ -82,22 +84,25 @@ local function read(path)
   return text
 end
 
---- The text that each annotation file should have.
----@param root string
----@return table<string, string> by target
-function annotate.all(root)
-  local out = {}
-  for _, file in ipairs(annotate.FILES) do out[file.target] = annotate.of(read(root .. "/" .. file.source), file) end
-  return out
+local function write(path, text)
+  os.execute(("mkdir -p '%s'"):format(path:match "^(.*)/"))
+  local handle = assert(io.open(path, "wb"))
+  assert(handle:write(text))
+  assert(handle:close())
+end
+
+--- Writes all of them.
+---@param root string the source tree
+---@param out string folder
+function annotate.write(root, out)
+  for _, file in ipairs(annotate.FILES) do
+    write(out .. "/" .. file.target, annotate.of(read(root .. "/" .. file.source), file))
+  end
+  for _, path in ipairs(annotate.BY_HAND) do write(out .. "/" .. path, read(root .. "/lua/annotations/" .. path)) end
 end
 
 if arg and arg[0] and arg[0]:find "annotate%.lua$" then
-  local root = arg[1] or "."
-  for target, text in pairs(annotate.all(root)) do
-    local handle = assert(io.open(root .. "/lua/annotations/" .. target, "wb"))
-    assert(handle:write(text))
-    assert(handle:close())
-  end
+  annotate.write(assert(arg[1], "usage: annotate.lua ROOT OUT"), assert(arg[2], "usage: annotate.lua ROOT OUT"))
 end
 
 return annotate

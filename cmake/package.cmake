@@ -42,7 +42,7 @@ if(TARGET esrun_lua)
   install(TARGETS esrun_lua LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lua/${LUA_VERSION} COMPONENT lua)
   install(FILES lua/esrun.lua DESTINATION ${CMAKE_INSTALL_DATADIR}/lua/${LUA_VERSION} COMPONENT lua)
   install(FILES lua/es/testing.lua DESTINATION ${CMAKE_INSTALL_DATADIR}/lua/${LUA_VERSION}/es COMPONENT lua)
-  install(DIRECTORY lua/annotations DESTINATION ${CMAKE_INSTALL_DATADIR}/esrun COMPONENT lua OPTIONAL)
+  install(DIRECTORY ${CMAKE_BINARY_DIR}/lua/annotations DESTINATION ${CMAKE_INSTALL_DATADIR}/esrun COMPONENT lua OPTIONAL)
 endif()
 
 # ---- The command ----

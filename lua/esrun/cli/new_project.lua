@@ -4,7 +4,7 @@ local errors = require "esrun.cli.errors"
 local files = require "esrun.files"
 local process = require "esrun.process"
 
-local ANNOTATIONS = "../../lua/annotations" -- where an example finds them
+local ANNOTATIONS = "../../build/release/lua/annotations" -- where an example finds them
 
 local new_project = {
   description = "Write a new project into a folder that is empty or not there yet: settings, modules, specifications, and the "

@@ -14,6 +14,8 @@ function project.define(parser)
   parser:argument "action":argname "ACTION":choices(ACTIONS)
     :description "list, run [NAME], status, rebuild NAME, or query NAME QUERY [NAME=VALUE …]."
   parser:argument "words":argname "WORD":args "*":description "What the action takes."
+  parser:flag "--follow":description "run: go on as events are stored; ends with an interrupt."
+  parser:flag "--watch":description "run --follow: put changed modules in force, if they are right, and rebuild what they change."
   target.define_actor(parser)
 end
 
@@ -90,6 +92,7 @@ function actions.run(call, args)
   local name = want(args, 0, 1, "run [NAME]")
   local es = call:open { must_exist = true }
   if name then known_projection(es, name) end
+  if args.follow then return require "esrun.cli.follow_projections"(call, es, name, args.watch) end
   work(call, args, es, name, "project", "%s is at position %d")
 end
 
@@ -136,6 +139,9 @@ function actions.query(call, args)
 end
 
 function project.run(call, args)
+  if (args.follow or args.watch) and args.action ~= "run" or args.watch and not args.follow then
+    errors.usage("--follow goes with run, and --watch with run --follow")
+  end
   return actions[args.action](call, args)
 end
 

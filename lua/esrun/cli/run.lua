@@ -18,9 +18,15 @@ local function traceback(raised)
   return debug.traceback(tostring(raised), 2)
 end
 
--- The frames of the script alone: below it is esrun.
-local function of_script(text)
-  return (text:gsub("\n%s*%[C%]: in function 'xpcall'.*", ""))
+-- The message, and the script's own frames on one line; below them is esrun.
+local function taken_apart(text)
+  local message, frames = text:match "^(.-)\nstack traceback:\n(.*)$"
+  local own = {}
+  for frame in (frames or ""):gsub("\n%s*%[C%]: in function 'xpcall'.*", ""):gmatch "[^\n]+" do
+    frame = frame:match "^%s*(.-)$"
+    if not frame:find "^%[C%]" then own[#own + 1] = frame end
+  end
+  return message or text, #own > 0 and "it came from " .. table.concat(own, ", called from ") or nil
 end
 
 function run.run(call, args)
@@ -35,7 +41,7 @@ function run.run(call, args)
   local done, result = xpcall(chunk, traceback, table.unpack(call.rest))
   if done then return math.type(result) == "integer" and result & 0xFF or 0 end
   if type(result) == "table" then errors.fail(result.exit_status or 8, tostring(result), result.hint) end
-  errors.fail(8, of_script(result))
+  errors.fail(8, taken_apart(result))
 end
 
 return run

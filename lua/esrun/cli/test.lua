@@ -26,6 +26,15 @@ local function module_folder()
   return nil, beside
 end
 
+-- Where C modules of Lua are installed: lib/lua/5.4, or below a folder of the machine's kind.
+local function c_module_path(lib)
+  local parts = { lib .. "/lua/5.4/?.so" }
+  for _, name in ipairs(files.list(lib) or {}) do
+    if name:find "%-linux%-" then parts[#parts + 1] = ("%s/%s/lua/5.4/?.so"):format(lib, name) end
+  end
+  return table.concat(parts, ";")
+end
+
 --- LUA_PATH and LUA_CPATH for a plain lua5.4 that shall find this program's modules.
 function test.environment()
   local folder, beside = module_folder()
@@ -33,7 +42,7 @@ function test.environment()
   if not folder then return { LUA_PATH = path, LUA_CPATH = cpath } end
   return {
     LUA_PATH = ("%s/?.lua;%s"):format(folder, path),
-    LUA_CPATH = ("%s/?.so;%s/../lib/lua/5.4/?.so;%s"):format(folder, beside, cpath),
+    LUA_CPATH = ("%s/?.so;%s;%s"):format(folder, c_module_path(beside .. "/../lib"), cpath),
   }
 end
 
