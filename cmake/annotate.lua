@@ -11,6 +11,7 @@ annotate.FILES = {
   { source = "lua/esrun/context.lua", target = "esrun/context.lua", of = { of = "Context", Context = "Context" },
     returns = "Context" },
   { source = "lua/esrun/actor.lua", target = "esrun/actor.lua", of = { actor = "actor" }, returns = "actor" },
+  { source = "lua/esrun/ledger.lua", target = "esrun/ledger.lua", of = { ledger = "ledger" }, returns = "ledger" },
   { source = "lua/esrun/audit.lua", target = "esrun/audit.lua", of = {} },
   { source = "lua/esrun/frame.lua", target = "esrun/frame.lua", of = {} },
   { source = "lua/esrun/errors.lua", target = "esrun/errors.lua", of = {} },

@@ -24,6 +24,7 @@ local esrun = {
   ---@type esrun.actor
   actor = require "esrun.actor",
   --- Keys that sign checkpoints, and checking proofs without a store.
+  ---@type esrun.ledger
   ledger = require "esrun.ledger",
   --- Lossless JSON: `encode(value)` and `decode(text)` answer nil, message, code, details on failure.
   ---@type { encode: (fun(value: any): string?), decode: (fun(text: string): any) }

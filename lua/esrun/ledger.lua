@@ -3,6 +3,7 @@
 
 local core = require "esrun.core"
 
+---@class esrun.ledger
 local ledger = {}
 
 ---@class esrun.SigningKey

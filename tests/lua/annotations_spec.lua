@@ -57,10 +57,14 @@ describe("the annotations", function()
 
   it("of es.testing and of the host modules have every function of the code and no other, with its parameters", function()
     local es <close> = assert(esrun.open { store = ":memory:" })
-    for file, module in pairs {
-      ["esrun.lua"] = esrun, ["esrun/actor.lua"] = esrun.actor, ["es/testing.lua"] = require "es.testing",
-      ["esrun/context.lua"] = es.context,
-    } do
+    local modules = { ["esrun.lua"] = esrun, ["es/testing.lua"] = require "es.testing", ["esrun/context.lua"] = es.context }
+    for name, value in pairs(esrun) do
+      -- json and time say all they have in their type
+      if type(value) == "table" and next(signatures(value)) and name ~= "json" and name ~= "time" then
+        modules[("esrun/%s.lua"):format(name)] = value
+      end
+    end
+    for file, module in pairs(modules) do
       local annotated, code = signatures(dofile(ANNOTATIONS .. file)), signatures(module)
       for name, value in pairs(code) do
         -- what is given as a type, and not as a function, has no parameters to compare
