@@ -123,6 +123,7 @@ es_status es_reply_json(char **out, const es_reply *reply, es_error *err) {
   es__json_write_key(&buf, "positions");
   es__buf_byte(&buf, '[');
   for (size_t i = 0; i < reply->event_count; i++) {
+    if (reply->events[i].position == 0) break; /* a dry run's events have none */
     if (i > 0) es__buf_byte(&buf, ',');
     es__json_write_integer(&buf, reply->events[i].position);
   }

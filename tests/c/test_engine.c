@@ -300,6 +300,13 @@ static void a_dry_run_stores_nothing(void **state) {
   command.dry_run = true;
   assert_int_equal(run_command(self, &command, &version), ES_OK);
   assert_int_equal(version, 1);
+  es_reply *reply = NULL;
+  char *json = NULL;
+  assert_int_equal(es_execute(&reply, self->rt, &command, &self->err), ES_OK);
+  assert_int_equal(es_reply_json(&json, reply, &self->err), ES_OK);
+  assert_non_null(strstr(json, "\"positions\":[]"));
+  es_free(json);
+  es_reply_free(reply);
   command.command = "locked";
   command.params_json = NULL;
   assert_int_equal(run_command(self, &command, NULL), ES_ERR_DENIED);

@@ -181,7 +181,7 @@ static void verify_names_position_and_kind(void **state) {
       {"UPDATE events SET data = replace(data, '1', '2') WHERE position = 3", "hash", 3},
       {"UPDATE events SET occurred_at = occurred_at + 1 WHERE position = 2", "hash", 2},
       {"UPDATE events SET hash = zeroblob(32) WHERE position = 4", "hash", 4},
-      {"UPDATE events SET previous_hash = zeroblob(32) WHERE position = 4", "previous_hash", 4},
+      {"UPDATE events SET previous_hash = zeroblob(32) WHERE position = 4", "hash", 4},
       {"UPDATE events SET actor = (SELECT max(actor) FROM events) + 1 WHERE position = 2", "name",
        2},
       {"DELETE FROM events WHERE position = 3", "position_gap", 4},
