@@ -196,8 +196,11 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
                  data + lengths[0], lengths[1], &why) != ES_OK)
     luaL_error(L, "out of memory");
   make_id(event->event_id, hash);
-  const uint8_t *first = ordinal > 1 ? event[-1].correlation_id : event->event_id;
-  memcpy(event->correlation_id, first, ES_ID_SIZE); /* a row's events belong together */
+  if (ordinal > 1) { /* a row's events belong together */
+    memcpy(event->correlation_id, event[-1].correlation_id, ES_ID_SIZE);
+  } else {
+    es__id_new(&import->rt->ids, event->correlation_id);
+  }
   if (es__event_check(event, &why) != ES_OK) raise_bad(L, "an event", &why);
   lua_settop(L, at);
 }

@@ -1,0 +1,304 @@
+-- import_spec: exports, JSON lines and CSV go in; a package's real history too; bad input leaves nothing of its group.
+local support = require "tests.cli.support"
+
+local run, shell, write = support.run, support.shell, support.write
+
+local PACKAGE = [[
+local es = require "es"
+
+local Package = es.aggregate "Package"
+
+Package.events = {
+  VersionReleased = { version = "string", distribution = "string", urgency = "string?", changes = "integer" },
+}
+
+function Package.initial() return { releases = 0 } end
+
+Package.apply = {
+  VersionReleased = function(package, e) package.releases, package.latest = package.releases + 1, e.data.version end,
+}
+
+return Package
+]]
+
+local MAP = [[
+return function(row, ctx)
+  if row.kind == "comment" then return nil end
+  return {
+    aggregate_type = "Account", aggregate_id = row.account, event_type = "MoneyMoved",
+    data = { cents = math.tointeger(tonumber(row.cents)) }, id = row.id, occurred_at = row.at,
+    actor_id = row.who ~= "" and row.who or nil,
+  }
+end
+]]
+
+local function project(files) return support.project(files) end
+
+-- A project with three events: two of an account and one refusal.
+local function filled()
+  local folder = project()
+  run(folder, { "exec", "Account/1", "open", "--as", "user:jane" })
+  run(folder, { "exec", "Account/1", "move", "cents=500", "note=Zoë\n\"x\"", "--as", "user:jane" })
+  run(folder, { "exec", "Account/1", "move", "cents=-900", "--as", "user:jane" })
+  return folder
+end
+
+local function head(folder, store)
+  local words = { "verify", "--output", "json" }
+  if store then table.insert(words, "--store") table.insert(words, store) end
+  return run(folder, words).out:match '"head_hash":"(%x+)"'
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return lines
+end
+
+teardown(support.clean)
+
+describe("import of an export", function()
+  it("makes an empty store the same store, down to the head hash", function() -- covers C2, C6
+    local folder = filled()
+    write(folder .. "/all.jsonl", run(folder, { "export" }).out)
+    local result = run(folder, { "--store", "copy.db", "import", "all.jsonl" })
+    assert.equal("", result.err)
+    assert.truthy(result.out:find("^3 events imported, 0 were there already"))
+    assert.equal(head(folder), head(folder, "copy.db"))
+    assert.equal(run(folder, { "export" }).out, run(folder, { "--store", "copy.db", "export" }).out)
+  end)
+
+  it("holds every field of an event, so that a line is the whole event", function() -- covers E12
+    local line = lines_of(run(filled(), { "export" }).out)[2]
+    local event = assert(require "esrun".json.decode(line))
+    local names = {}
+    for name in pairs(event) do names[#names + 1] = name end
+    table.sort(names)
+    assert.same({ "actor_id", "aggregate_id", "aggregate_type", "causation_id", "correlation_id", "data", "event_id",
+      "event_type", "hash", "metadata", "occurred_at", "position", "previous_hash", "recorded_at", "schema_version",
+      "tenant_id", "version" }, names)
+    assert.equal('{"cents":500,"note":"Zoë\\n\\"x\\""}', event.data)
+  end)
+
+  it("reads standard input and skips what is there", function() -- covers E1
+    local folder = filled()
+    local text = run(folder, { "export" }).out
+    local two = table.concat(lines_of(text), "\n", 1, 2) .. "\n"
+    run(folder, { "--store", "copy.db", "import", "-" }, two)
+    local result = run(folder, { "--store", "copy.db", "import", "-", "--output", "json" }, text)
+    assert.equal('{"ignored_count":0,"imported_count":1,"line_count":3,"skipped_count":2}\n', result.out)
+    assert.equal(head(folder), head(folder, "copy.db"))
+  end)
+
+  it("names line, position and reason, keeps nothing of that group, and goes on once mended", function()
+    local folder = filled()
+    local lines = lines_of(run(folder, { "export" }).out)
+    local bad = lines[3]:gsub('"hash":"%x%x%x%x', '"hash":"0000')
+    write(folder .. "/bad.jsonl", lines[1] .. "\n" .. lines[2] .. "\n" .. bad .. "\n")
+    local result = run(folder, { "--store", "copy.db", "import", "bad.jsonl", "--group", "2" })
+    assert.equal(6, result.status)
+    assert.truthy(result.err:find("bad.jsonl: line 3, position 3: the hash is wrong", 1, true))
+    assert.truthy(result.err:find("2 events before it are stored", 1, true))
+    write(folder .. "/good.jsonl", table.concat(lines, "\n") .. "\n")
+    assert.equal(0, run(folder, { "--store", "copy.db", "import", "good.jsonl" }).status)
+    assert.equal(head(folder), head(folder, "copy.db"))
+  end)
+
+  it("refuses a store with other events, unless told to append", function()
+    local folder = filled()
+    write(folder .. "/all.jsonl", run(folder, { "export" }).out)
+    run(folder, { "--store", "other.db", "exec", "Account/2", "open", "--as", "user:bob" })
+    local refused = run(folder, { "--store", "other.db", "import", "all.jsonl" })
+    assert.equal(3, refused.status)
+    assert.truthy(refused.err:find("line 1, position 1: this store has another event", 1, true))
+    local words = { "--store", "other.db", "import", "all.jsonl", "--append", "--name", "old" }
+    assert.truthy(run(folder, words).out:find("^3 events imported"))
+    assert.truthy(run(folder, words).out:find("^0 events imported, 3 were there already"))
+    local log = lines_of(run(folder, { "--store", "other.db", "log", "--output", "jsonl" }).out)
+    assert.truthy(log[3]:find('"import":{"hash":"%x+","position":2,"recorded_at":"[^"]+","source":"old"}'))
+    assert.equal(0, run(folder, { "--store", "other.db", "verify" }).status)
+  end)
+
+  it("refuses a file that is not there, and a folder", function()
+    local folder = filled()
+    assert.equal(1, run(folder, { "import", "nothing.jsonl" }).status)
+    assert.equal(1, run(folder, { "import", "aggregates" }).status)
+  end)
+end)
+
+describe("import through a mapping", function()
+  local function import(folder, file, text, ...)
+    write(folder .. "/map.lua", MAP)
+    write(folder .. "/" .. file, text)
+    return run(folder, { "import", file, "--map", "map.lua", "--name", "bank", ... })
+  end
+
+  local CSV = "id,account,cents,at,who\r\nm1,7,100,2024-01-15T10:30:00Z,\r\nm2,7,-30,2024-01-16T10:30:00Z,user:jane\r\n"
+
+  it("makes CSV rows events by import:NAME", function()
+    local folder = project()
+    assert.truthy(import(folder, "bank.csv", CSV).out:find("^2 events imported"))
+    local log = run(folder, { "log" }).out
+    assert.truthy(log:find("MoneyMoved +Account/7@1 +import:bank\n"))
+    assert.truthy(log:find("MoneyMoved +Account/7@2 +user:jane\n"))
+    assert.truthy(run(folder, { "show", "Account/7" }).out:find('"cents": 70', 1, true))
+    assert.truthy(run(folder, { "log", "--output", "jsonl" }).out:find('"occurred_at":"2024-01-15T10:30:00.000000Z"', 1, true))
+  end)
+
+  it("skips rows that are there already, by their ids", function() -- covers E1
+    local folder = project()
+    import(folder, "bank.csv", CSV)
+    local result = import(folder, "bank.csv", CSV .. "m3,8,5,2024-01-17T10:30:00Z,\n")
+    assert.truthy(result.out:find("^1 events imported, 2 were there already"))
+  end)
+
+  it("refuses a row that was imported with other content", function()
+    local folder = project()
+    import(folder, "bank.csv", CSV)
+    local result = import(folder, "bank.csv", (CSV:gsub("%-30", "-31")))
+    assert.equal(3, result.status)
+    assert.truthy(result.err:find("bank.csv: line 3: event id [%x-]+ is stored already, with other content"))
+  end)
+
+  it("makes JSON lines events and passes over what the mapping calls none", function()
+    local result = import(project(), "bank.jsonl", '{"account":"7","cents":1}\n{"kind":"comment"}\n{"account":"8","cents":2}\n')
+    assert.truthy(result.out:find("^2 events imported, 0 were there already, 1 rows are no events, 3 lines"))
+  end)
+
+  it("checks what the mapping answers against the modules, and keeps nothing of that group", function()
+    local folder = project()
+    local result = import(folder, "bank.jsonl", '{"account":"7","cents":1}\n{"account":"7","cents":"x"}\n')
+    assert.not_equal(0, result.status)
+    assert.truthy(result.err:find("bank.jsonl: line 2: ", 1, true))
+    assert.truthy(result.err:find("cents", 1, true))
+    assert.equal("", run(folder, { "log" }).out)
+  end)
+
+  it("runs the mapping as domain code, without a clock", function()
+    local folder = project()
+    write(folder .. "/clock.lua", "return function(row) return { aggregate_type = os.time() } end")
+    local result = run(folder, { "import", "-", "--format", "jsonl", "--map", "clock.lua", "--name", "bank" }, "{}\n")
+    assert.equal(8, result.status)
+    assert.truthy(result.err:find("line 1: clock.lua:1: ", 1, true))
+  end)
+
+  it("names the line of what is no CSV", function()
+    local result = import(project(), "bank.csv", "id,account\n1,2\n3,\"4\n")
+    assert.equal(2, result.status)
+    assert.truthy(result.err:find("bank.csv: line 3: a quoted field has no closing quote", 1, true))
+  end)
+
+  it("needs a name, and refuses one with '@'", function()
+    local folder = project()
+    write(folder .. "/map.lua", MAP)
+    assert.equal(2, run(folder, { "import", "-", "--format", "csv", "--map", "map.lua" }).status)
+    assert.equal(2, run(folder, { "import", "-", "--format", "csv", "--map", "map.lua", "--name", "a@b" }).status)
+    assert.equal(2, run(folder, { "import", "-", "--format", "csv" }).status)
+  end)
+
+  it("belongs to the tenant that is told", function()
+    local folder = project()
+    import(folder, "bank.csv", CSV, "--tenant", "acme")
+    assert.equal(2, #lines_of(run(folder, { "log", "--tenant", "acme" }).out))
+  end)
+end)
+
+-- The changelog of an installed package: a real history, with real maintainers, whose ids hold no address.
+describe("the history of a Debian package", function()
+  local CHANGELOG = [[
+local names = {}
+
+local function slug(maintainer)
+  return (maintainer:match "^(.-)%s*<" or maintainer):lower():gsub("[^%w]+", "-")
+end
+
+return function(row)
+  return {
+    aggregate_type = "Package", aggregate_id = row.package, event_type = "VersionReleased",
+    data = { version = row.version, distribution = row.distribution, urgency = row.urgency, changes = row.changes },
+    actor_id = "user:" .. slug(row.maintainer), id = row.package .. "/" .. row.version,
+  }
+end
+]]
+
+  local function find_changelog()
+    local pipe = assert(io.popen("ls -S /usr/share/doc/*/changelog.Debian.gz /usr/share/doc/*/changelog.gz 2>/dev/null"))
+    local paths = pipe:read "a"
+    pipe:close()
+    for path in paths:gmatch "[^\n]+" do
+      local first = assert(io.popen("zcat " .. support.quote(path)))
+      local line = first:read "l" or ""
+      first:close()
+      if line:find "^%S+ %([^)]+%) [^;]+; urgency=" then return path end
+    end
+  end
+
+  -- Newest first in the file; a history begins with the oldest.
+  local function read_changelog(path)
+    local entries, entry = {}, nil
+    local pipe = assert(io.popen("zcat " .. support.quote(path)))
+    for line in pipe:lines() do
+      local package, version, distribution, urgency = line:match "^(%S+) %(([^)]+)%) ([^;]+); urgency=(%w+)"
+      if package then
+        entry = { package = package, version = version, distribution = distribution, urgency = urgency, changes = 0 }
+      elseif entry and line:find "^  +%*" then
+        entry.changes = entry.changes + 1
+      elseif entry and line:find "^ %-%- " then
+        entry.maintainer = line:match "^ %-%- (.-)  " or line:match "^ %-%- (.*)"
+        table.insert(entries, 1, entry)
+        entry = nil
+      end
+    end
+    pipe:close()
+    return entries
+  end
+
+  local function count(path, pattern)
+    local pipe = assert(io.popen(("zcat %s | grep -cE %s"):format(support.quote(path), support.quote(pattern))))
+    local number = math.tointeger(tonumber(pipe:read "l"))
+    pipe:close()
+    return number
+  end
+
+  it("has as many events and maintainers as an independent count finds", function()
+    local path = assert(find_changelog(), "no changelog of a Debian package is installed")
+    local folder = project { ["aggregates/package.lua"] = PACKAGE }
+    local encode = require "esrun".json.encode
+    local rows = {}
+    for position, entry in ipairs(read_changelog(path)) do rows[position] = assert(encode(entry)) end
+    write(folder .. "/changelog.jsonl", table.concat(rows, "\n") .. "\n")
+    write(folder .. "/changelog.lua", CHANGELOG)
+    local words = { "import", "changelog.jsonl", "--map", "changelog.lua", "--name", "debian", "--output", "json" }
+    local result = run(folder, words)
+    assert.equal("", result.err)
+    local releases = count(path, "^ -- ")
+    assert.is_true(releases > 10)
+    local log = run(folder, { "log", "--output", "jsonl" }).out
+    assert.equal(releases, #lines_of(log))
+    assert.falsy(log:find('"actor_id":"[^"]*@'))
+    local seen, actors = {}, 0
+    for actor in log:gmatch '"actor_id":"user:([^"]+)"' do
+      if not seen[actor] then seen[actor], actors = true, actors + 1 end
+    end
+    local pipe = assert(io.popen("zcat " .. support.quote(path) .. [=[ | sed -n 's/^ -- *\([^<]*[^< ]\) *<.*/\1/p' | ]=] ..
+      [=[tr '[:upper:]' '[:lower:]' | LC_ALL=C sed 's/[^a-z0-9][^a-z0-9]*/-/g' | sort -u | wc -l]=]))
+    assert.equal(math.tointeger(tonumber(pipe:read "l")), actors)
+    pipe:close()
+    assert.truthy(run(folder, words).out:find('"imported_count":0,', 1, true))
+    assert.equal(0, run(folder, { "verify" }).status)
+  end)
+end)
+
+describe("an export that cannot be written", function()
+  it("leaves no file that looks whole", function()
+    local folder = filled()
+    local size = ("x"):rep(3000)
+    for _ = 1, 20 do run(folder, { "exec", "Account/1", "move", "cents=1", "note=" .. size, "--as", "user:jane" }) end
+    -- A limit on the size of files stands for the disk that is full.
+    local result = shell(folder, "trap '' XFSZ; ulimit -f 16; " .. support.quote(support.bin) .. " export --out all.jsonl")
+    assert.not_equal(0, result.status)
+    assert.truthy(result.err:find("esrun: export: ", 1, true))
+    assert.is_false(support.exists(folder .. "/all.jsonl"))
+    assert.is_false(support.exists(folder .. "/all.jsonl.part"))
+  end)
+end)
