@@ -2,6 +2,8 @@
 # named as the first argument: `const struct es_embedded NAME[]`, ended by a row of nulls (runtime/base/embedded.h).
 # embed_files(NAME PATTERNS FOLDER...): the same for files of these patterns, a list.
 set(EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/embed_files.cmake)
+set(EMBED_COMPILER ${CMAKE_CURRENT_LIST_DIR}/bytecode.lua)
+find_program(LUA_INTERPRETER lua5.4 DOC "Compiles the runtime's own Lua files; without it their text is compiled at each start")
 function(embed_lua table)
   embed_files(${table} "*.lua" ${ARGN})
   set(${table} ${${table}} PARENT_SCOPE)
@@ -24,8 +26,9 @@ function(embed_files table patterns)
   string(REPLACE ";" "," joined "${files}")
   add_custom_command(
     OUTPUT ${out}
-    COMMAND ${CMAKE_COMMAND} -DTABLE=${table} "-DFILES=${joined}" -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DOUT=${out} -P ${EMBED_SCRIPT}
-    DEPENDS ${inputs} ${EMBED_SCRIPT}
+    COMMAND ${CMAKE_COMMAND} -DTABLE=${table} "-DFILES=${joined}" -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DOUT=${out}
+      -DLUA=$<$<BOOL:${LUA_INTERPRETER}>:${LUA_INTERPRETER}> -P ${EMBED_SCRIPT}
+    DEPENDS ${inputs} ${EMBED_SCRIPT} ${EMBED_COMPILER}
     VERBATIM)
   set(${table} ${out} PARENT_SCOPE)
 endfunction()

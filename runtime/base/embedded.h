@@ -8,6 +8,10 @@ struct es_embedded {
   const char *path; /* from the project's root: "lua/es/rule.lua" */
   const char *text; /* NUL-terminated for convenience */
   size_t length;
+  const char
+      *code; /* the runtime's own files: the same compiled ahead of time; NULL: not compiled */
+  size_t code_length;
+  const char *release; /* of the Lua that compiled it: "Lua 5.4.4 " */
 };
 
 extern const struct es_embedded es_builtin_modules[]; /* lua/es: what domain code requires */

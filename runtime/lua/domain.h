@@ -21,6 +21,8 @@ typedef struct es_domain_options {
   int64_t time_limit_us;      /* one es__domain_run(); 0: 1 s */
   int64_t memory_limit_bytes; /* whole state; 0: 256 MiB */
   int limit_signal;           /* as es_options.limit_signal */
+  void *(*allocate)(void *data, void *block, size_t old_size, size_t new_size); /* NULL: realloc */
+  void *allocate_data;
   es_module_finder find_module;
   void *find_module_data;
   bool allow_nondeterminism; /* gives `es.test_random()`; only for tests of the determinism check */
@@ -55,6 +57,11 @@ void es__domain_load(lua_State *L, const char *source, size_t length, const char
  * pass through pcall; they may require each other and "es.support" (support.c). Domain code can require those that
  * require.c lists as public, and gets read-only views. Raises when there is none. */
 void es__domain_push_builtin(lua_State *L, const char *name);
+
+/* Loads an embedded file as lua_load would, named "=PATH", for any state of trusted code: its bytecode if this Lua compiled
+ * it, else its text. Returns Lua's status. */
+struct es_embedded;
+int es__embedded_load(lua_State *L, const struct es_embedded *file);
 
 /* Pushes a read-only view of the table at `index`: reads and iterates like the table (nested tables come out as views
  * too), assigning raises "… is read-only here". Scalars are pushed as they are. */

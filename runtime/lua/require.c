@@ -57,7 +57,6 @@ static void run_module(lua_State *L, int modules, const char *name) {
 
 void es__domain_push_builtin(lua_State *L, const char *name) {
   const struct es_embedded *module = find_builtin(name);
-  char chunk[128];
 
   luaL_checkstack(L, 6, NULL);
   es__registry_table(L, &builtin_key);
@@ -72,9 +71,7 @@ void es__domain_push_builtin(lua_State *L, const char *name) {
       lua_setfield(L, modules, name);
     } else {
       if (module == NULL) luaL_error(L, "there is no built-in module '%s'", name);
-      snprintf(chunk, sizeof chunk, "=%s",
-               module->path); /* '=' marks frames that are not the project's */
-      int loaded = luaL_loadbufferx(L, module->text, module->length, chunk, "t");
+      int loaded = es__embedded_load(L, module);
       if (loaded != LUA_OK) es__rethrow(L, loaded);
       es__environment_push_trusted(L);
       lua_setupvalue(L, -2, 1);
