@@ -70,7 +70,7 @@ end
 local function execute(es, command, frame)
   local called, reply, message, code, details = pcall(es.execute, es, command.target, command.command, command.params or {},
     options_of(command, frame))
-  if not called then return nil, problem(tostring(reply):gsub("^[^:]+:%d+: ", "")) end
+  if not called then return nil, problem((tostring(reply):gsub("^[^:]+:%d+: ", ""))) end
   if reply then return reply end
   return nil, { message = message, code = code, status = details.status, exit_status = details.exit_status,
     hint = details.hint }

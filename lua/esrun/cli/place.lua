@@ -7,10 +7,11 @@ local place = {}
 --- { project, store } of the options, as Call:open would take them.
 function place.of(args)
   local esrun = require "esrun"
-  local project, message, code, details = args.project, nil, nil, nil
+  local project = args.project
   if not project then
-    project, message, code, details = esrun.find_project()
-    if not project and not args.store then errors.check(project, message, code, details) end
+    local found, message, code, details = esrun.find_project()
+    if not found and not args.store then errors.check(found, message, code, details) end
+    project = found
   end
   return { project = project, store = args.store }
 end
