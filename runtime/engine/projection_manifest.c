@@ -200,6 +200,12 @@ es_status es__manifest_finish(es_projections *projections, const char *name, int
                       "projection %s: another rebuild of it began", name);
     es__hint(err, "the other one goes on; see esrun project status");
   }
+  if (status == ES_OK &&
+      !keep) { /* a first build that was given up: the projection has never run again */
+    status = change(NULL, projections,
+                    "DELETE FROM projections WHERE name = ?1 AND generation = 0 AND building = 0",
+                    name, 0, err);
+  }
   if (status == ES_OK) status = exec(projections, "COMMIT", err);
   if (status != ES_OK) {
     sqlite3_exec(projections->manifest, "ROLLBACK", NULL, NULL, NULL);

@@ -91,6 +91,26 @@ static void a_rebuild_that_fails_leaves_the_old_rows(void **state) {
   world_close(&w);
 }
 
+static bool give_up(void *data, int64_t done, int64_t total) {
+  (void)data, (void)done, (void)total;
+  return false;
+}
+
+static void a_first_build_that_is_given_up_leaves_a_projection_that_has_never_run(void **state) {
+  place *p = *state;
+  world w;
+
+  open_counter(&w, p->store);
+  happen_often(&w, 3000);
+  assert_int_equal(es__projections_rebuild(w.projections, "counter", give_up, NULL, &w.err),
+                   ES_ERR_OTHER);
+  assert_string_equal(w.err.code, "rebuild_stopped");
+  assert_status_contains(&w, "\"state\":\"new\"");
+  must_run(&w, NULL);
+  assert_sum(&w, 3000);
+  world_close(&w);
+}
+
 /* A second rebuild begins while the first is at work. */
 static bool rebuild_too(void *data, int64_t done, int64_t total) {
   world *other = data;
@@ -363,6 +383,7 @@ int main(void) {
       PLACED(reads_go_on_while_a_rebuild_takes_over),
       PLACED(a_rebuild_in_memory_takes_over_too),
       PLACED(a_rebuild_that_fails_leaves_the_old_rows),
+      PLACED(a_first_build_that_is_given_up_leaves_a_projection_that_has_never_run),
       PLACED(the_later_of_two_rebuilds_wins),
       PLACED(a_restored_store_asks_for_a_rebuild),
       PLACED(a_forked_store_asks_for_a_rebuild),
