@@ -22,26 +22,35 @@ static void report(es_scan *self, const char *kind, const char *fault, const es_
 
 /* ---- What was done ----------------------------------------------------------------------------------------- */
 
-static bool hashes_at(es_scan *self, const es_event *event, int64_t position) {
+static bool hashes_at(es_scan *self, const es_event *event, int64_t position, int64_t version) {
   es_event moved = *event;
   uint8_t hash[ES_HASH_SIZE];
 
   moved.position = position;
-  return position > 0 && es__chain_hash(self->store->chain, hash, &moved, NULL) == ES_OK &&
+  moved.version = version;
+  return position > 0 && version > 0 &&
+         es__chain_hash(self->store->chain, hash, &moved, NULL) == ES_OK &&
          memcmp(hash, event->hash, ES_HASH_SIZE) == 0;
 }
 
-/* The position covers itself by its hash: an event that stands elsewhere hashes right where it stood. Looks near by. */
+/* The hash covers position and version, so an event that was moved hashes right where it stood. Whoever renumbers positions
+ * renumbers the stream too. */
+static bool stood_at(es_scan *self, const es_event *event, int64_t shift) {
+  int64_t position = event->position + shift, version = event->version;
+
+  return hashes_at(self, event, position, version) ||
+         (shift != 0 && hashes_at(self, event, position, version + (shift > 0 ? 1 : -1)));
+}
+
+/* Looks near by. */
 static bool find_shift(es_scan *self, int64_t *shift, const es_event *event) {
-  if (hashes_at(self, event, event->position + self->shift)) {
-    *shift = self->shift;
-    return true;
-  }
+  *shift = self->shift;
+  if (stood_at(self, event, *shift)) return true;
   if (self->searches-- <= 0) return false;
-  for (int64_t distance = 1; distance <= NEIGHBOURS; distance++) {
+  for (int64_t distance = 0; distance <= NEIGHBOURS; distance++) {
     for (int sign = 1; sign >= -1; sign -= 2) {
       *shift = sign * distance;
-      if (hashes_at(self, event, event->position + *shift)) return true;
+      if (stood_at(self, event, *shift)) return true;
     }
   }
   return false;
