@@ -1,0 +1,539 @@
+/* The ledger through esrun.h: keys and their files, checkpoints and the signer's memory, ranges, proofs, several threads. */
+#include <sys/wait.h>
+
+#include "engine_support.h"
+
+typedef struct ledger {
+  engine e;
+  char store[128], key[128], memory[128];
+  char *vkey;
+} ledger;
+
+static const char module_text[] =
+    "local es = require 'es'\n"
+    "local A = es.aggregate 'Account'\n"
+    "A.events = { Paid = { cents = 'integer' } }\n"
+    "function A.initial() return { cents = 0 } end\n"
+    "A.apply = { Paid = function(a, e) a.cents = a.cents + e.data.cents end }\n"
+    "A.commands = { pay = { params = { cents = 'integer' }, allow = function() return true end,\n"
+    "  decide = function(_, cmd) return es.event('Paid', { cents = cmd.cents }) end } }\n"
+    "return A\n";
+
+static void place(char out[128], const ledger *self, const char *name) {
+  snprintf(out, 128, "%s/%s", self->e.folder, name);
+}
+
+static int set_up(void **state) {
+  ledger *self = calloc(1, sizeof *self);
+  es_keygen_options options = ES_KEYGEN_INIT;
+  new_project(&self->e);
+  write_file(&self->e, "aggregates/account.lua", module_text);
+  place(self->store, self, "store.db");
+  place(self->key, self, "key");
+  place(self->memory, self, "memory");
+  open_engine(&self->e, self->store);
+  options.name = "example.com/ledger";
+  options.path = self->key;
+  if (es_keygen(&self->vkey, &options, &self->e.err) != ES_OK) fail_msg("%s", self->e.err.message);
+  *state = self;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  ledger *self = *state;
+  es_free(self->vkey);
+  remove_project(&self->e);
+  free(self);
+  return 0;
+}
+
+static void pay(ledger *self, int times) {
+  for (int i = 0; i < times; i++)
+    succeeds(&self->e, "Account", i % 2 == 0 ? "a" : "b", "pay", "{\"cents\":5}");
+}
+
+static void reopen(ledger *self) {
+  es_close(self->e.rt);
+  self->e.rt = NULL;
+  open_engine(&self->e, self->store);
+}
+
+static es_status try_sign(ledger *self, char **note, const char *key) {
+  es_checkpoint_options options = ES_CHECKPOINT_INIT;
+  es_signing_key keys[] = {{.path = key}};
+  options.keys = keys;
+  options.key_count = 1;
+  options.memory_path = self->memory;
+  return es_checkpoint(note, self->e.rt, &options, &self->e.err);
+}
+
+static char *sign(ledger *self) {
+  char *note;
+  if (try_sign(self, &note, self->key) != ES_OK) fail_msg("%s", self->e.err.message);
+  return note;
+}
+
+static void refuses_to_sign(ledger *self, es_status status, const char *code) {
+  char *note;
+  assert_int_equal(try_sign(self, &note, self->key), status);
+  assert_null(note);
+  assert_string_equal(self->e.err.code, code);
+}
+
+static es_status verify(ledger *self, es_verify_report *report, const char *anchor, int jobs) {
+  es_verify_options options = ES_VERIFY_INIT;
+  es_anchor anchors[] = {{"the auditor's", anchor}};
+  options.memory_path = self->memory;
+  options.anchors = anchors;
+  options.anchor_count = anchor == NULL ? 0 : 1;
+  options.jobs = jobs;
+  return es_verify(report, self->e.rt, &options, &self->e.err);
+}
+
+static void shell(const char *format, ...) {
+  char command[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(command, sizeof command, format, args);
+  va_end(args);
+  assert_int_equal(system(command), 0);
+}
+
+/* ---- Keys -------------------------------------------------------------------------------------------------- */
+
+static void a_key_is_made_once_and_for_its_owner_alone(void **state) {
+  ledger *self = *state;
+  es_keygen_options options = ES_KEYGEN_INIT;
+  es_signing_key key = {.path = self->key};
+  struct stat facts;
+  char *vkey;
+  assert_int_equal(stat(self->key, &facts), 0);
+  assert_int_equal(facts.st_mode & 0777, 0600);
+  assert_int_equal(es_key_public(&vkey, &key, &self->e.err), ES_OK);
+  assert_string_equal(vkey, self->vkey);
+  es_free(vkey);
+  options.name = "example.com/ledger";
+  options.path = self->key;
+  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_ERR_USAGE);
+  assert_string_equal(self->e.err.code, "key_exists");
+  options.name = "two words";
+  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_ERR_USAGE);
+}
+
+static void a_key_that_others_can_read_is_refused_with_the_chmod_to_run(void **state) {
+  ledger *self = *state;
+  assert_int_equal(chmod(self->key, 0640), 0);
+  refuses_to_sign(self, ES_ERR_USAGE, "key_readable");
+  assert_non_null(strstr(self->e.err.hint, "chmod 600 /"));
+  assert_int_equal(chmod(self->key, 0600), 0);
+  es_free(sign(self));
+}
+
+static void an_encrypted_key_needs_its_passphrase(void **state) {
+  ledger *self = *state;
+  es_keygen_options options = ES_KEYGEN_INIT;
+  es_signing_key key = {0};
+  char path[128], *vkey, *again;
+  place(path, self, "encrypted");
+  options.name = "example.com/ledger";
+  options.path = key.path = path;
+  options.passphrase = "correct horse";
+  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_OK);
+  shell("grep -q 'ENCRYPTED PRIVATE KEY' %s && ! grep -q 'PRIVATE+KEY' %s", path, path);
+  shell("openssl pkey -in %s -passin 'pass:correct horse' -noout",
+        path); /* stock tools can read it */
+  assert_int_equal(es_key_public(&again, &key, &self->e.err), ES_ERR_USAGE);
+  assert_string_equal(self->e.err.code, "passphrase_needed");
+  key.passphrase = "wrong";
+  assert_int_equal(es_key_public(&again, &key, &self->e.err), ES_ERR_USAGE);
+  assert_string_equal(self->e.err.code, "wrong_passphrase");
+  key.passphrase = "correct horse";
+  assert_int_equal(es_key_public(&again, &key, &self->e.err), ES_OK);
+  assert_string_equal(again, vkey);
+  es_free(again);
+  es_free(vkey);
+}
+
+static void what_is_no_key_is_refused(void **state) {
+  ledger *self = *state;
+  char path[128], *note;
+  place(path, self, "nothing");
+  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE); /* no such file */
+  assert_non_null(strstr(self->e.err.hint, "keygen"));
+  write_file(&self->e, "nothing", "");
+  assert_int_equal(chmod(path, 0600), 0);
+  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE);
+  write_file(&self->e, "nothing", "PRIVATE+KEY+x+00000000+BAAA\n");
+  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE);
+  assert_string_equal(self->e.err.code, "unknown_key_type");
+  write_file(&self->e, "nothing", self->vkey);
+  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE);
+}
+
+/* ---- Checkpoints ------------------------------------------------------------------------------------------- */
+
+static void trees_of_no_and_one_event_are_signed(void **state) {
+  ledger *self = *state;
+  es_verify_report report;
+  char *note = sign(self);
+  assert_non_null(strstr(note, "\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"));
+  es_free(note);
+  pay(self, 1);
+  note = sign(self);
+  assert_non_null(strstr(note, "\n1\n"));
+  es_free(note);
+  assert_int_equal(verify(self, &report, NULL, 1), ES_OK);
+  assert_int_equal(report.anchored_to, 1);
+}
+
+static void signing_again_without_new_events_gives_the_same(void **state) {
+  ledger *self = *state;
+  pay(self, 3);
+  char *first = sign(self), *second = sign(self);
+  assert_string_equal(first, second);
+  es_free(first);
+  es_free(second);
+}
+
+static void a_store_put_back_is_called_a_rollback(void **state) {
+  ledger *self = *state;
+  es_verify_report report;
+  pay(self, 3);
+  reopen(self);
+  es_close(self->e.rt);
+  shell("cp %s %s.old", self->store, self->store);
+  open_engine(&self->e, self->store);
+  pay(self, 2);
+  es_free(sign(self));
+  es_close(self->e.rt);
+  shell("cp %s.old %s && rm -f %s-wal %s-shm", self->store, self->store, self->store, self->store);
+  open_engine(&self->e, self->store);
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "rollback");
+  assert_int_equal(verify(self, &report, NULL, 1), ES_ERR_INTEGRITY);
+  assert_non_null(strstr(self->e.err.message, "rolled back"));
+  pay(self, 2); /* as many as before, but others */
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "fork");
+  assert_int_equal(verify(self, &report, NULL, 1), ES_ERR_INTEGRITY);
+  assert_int_equal(report.anchored_to, 0);
+}
+
+static void another_store_in_its_place_is_called_foreign(void **state) {
+  ledger *self = *state;
+  es_verify_report report;
+  pay(self, 1);
+  es_free(sign(self));
+  es_close(self->e.rt);
+  shell("rm %s*", self->store);
+  open_engine(&self->e, self->store);
+  pay(self, 1);
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "foreign");
+  assert_int_equal(verify(self, &report, NULL, 1), ES_ERR_INTEGRITY);
+  assert_non_null(strstr(self->e.err.message, "another store"));
+}
+
+static void a_checkpoint_of_another_store_is_no_anchor(void **state) {
+  ledger *self = *state;
+  es_verify_report report;
+  char *note, other[128];
+  pay(self, 2);
+  note = sign(self);
+  place(other, self, "other.db");
+  es_close(self->e.rt);
+  open_engine(&self->e, other);
+  pay(self, 2);
+  assert_int_equal(verify(self, &report, note, 1), ES_ERR_INTEGRITY);
+  assert_non_null(strstr(self->e.err.message, "two different stores"));
+  es_free(note);
+}
+
+static void an_edited_event_is_never_signed(void **state) {
+  ledger *self = *state;
+  pay(self, 3);
+  reopen(self);
+  es_close(self->e.rt);
+  shell("sqlite3 %s \"DROP TRIGGER events_no_update; UPDATE events SET data = '{\\\"cents\\\":6}' "
+        "WHERE"
+        " position = 2\"",
+        self->store);
+  open_engine(&self->e, self->store);
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "damaged");
+}
+
+static void a_damaged_memory_is_told_and_nothing_is_signed(void **state) {
+  ledger *self = *state;
+  es_verify_report report;
+  pay(self, 1);
+  es_free(sign(self));
+  pay(self, 1);
+  shell("sed -i s/^1$/0/ %s/*/*.checkpoint", self->memory);
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "bad_signature");
+  assert_int_equal(verify(self, &report, NULL, 1), ES_ERR_INTEGRITY);
+}
+
+static void a_checkpoint_waits_for_the_end_of_a_transaction(void **state) {
+  ledger *self = *state;
+  assert_int_equal(es_transaction_begin(self->e.rt, &self->e.err), ES_OK);
+  refuses_to_sign(self, ES_ERR_USAGE, "in_transaction");
+  es_transaction_rollback(self->e.rt);
+}
+
+static void two_signers_at_once_take_turns(void **state) {
+  ledger *self = *state;
+  es_verify_report report;
+  pid_t children[4];
+  es_close(self->e.rt);
+  self->e.rt = NULL;
+  for (int i = 0; i < 4; i++) {
+    children[i] = fork();
+    if (children[i] == 0) {
+      es_options options = ES_OPTIONS_INIT;
+      es_checkpoint_options signing = ES_CHECKPOINT_INIT;
+      es_signing_key key = {.path = self->key};
+      int failed = 0;
+      options.project_path = self->e.folder;
+      options.store_path = self->store;
+      if (es_open(&self->e.rt, &options, &self->e.err) != ES_OK) _exit(1);
+      signing.keys = &key;
+      signing.key_count = 1;
+      signing.memory_path = self->memory;
+      for (int round = 0; round < 5 && !failed; round++) {
+        char *note = NULL;
+        failed = execute(&self->e, "Account", "a", "pay", "{\"cents\":1}") != ES_OK ||
+                 es_checkpoint(&note, self->e.rt, &signing, &self->e.err) != ES_OK;
+        if (failed) fprintf(stderr, "%s\n", self->e.err.message);
+        es_free(note);
+      }
+      es_close(self->e.rt);
+      _exit(failed);
+    }
+  }
+  for (int i = 0; i < 4; i++) {
+    int status;
+    assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+    assert_int_equal(status, 0);
+  }
+  open_engine(&self->e, self->store);
+  assert_int_equal(verify(self, &report, NULL, 1), ES_OK);
+  assert_int_equal(report.event_count, 20);
+  assert_int_equal(report.anchored_to, 20);
+}
+
+static void while_a_key_is_replaced_both_sign(void **state) {
+  ledger *self = *state;
+  es_keygen_options options = ES_KEYGEN_INIT;
+  es_checkpoint_options signing = ES_CHECKPOINT_INIT;
+  es_verify_options checking = ES_VERIFY_INIT;
+  es_signing_key keys[2] = {{.path = self->key}};
+  es_verify_report report;
+  char path[128], *vkey, *note;
+  place(path, self, "key2");
+  options.name = "example.com/ledger2";
+  options.path = keys[1].path = path;
+  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_OK);
+  pay(self, 2);
+  es_free(sign(self));
+  pay(self, 2);
+  signing.keys = keys;
+  signing.key_count = 2;
+  signing.memory_path = self->memory;
+  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_OK);
+  assert_non_null(strstr(note, "example.com/ledger "));
+  assert_non_null(strstr(note, "example.com/ledger2 "));
+  es_free(note);
+  const char *const trusted[] = {vkey};
+  checking.memory_path = "";
+  checking.keys = trusted;
+  checking.key_count = 1;
+  assert_int_equal(es_verify(&report, self->e.rt, &checking, &self->e.err), ES_OK);
+  assert_int_equal(report.signed_to, 4);
+  es_free(vkey);
+}
+
+/* ---- Verification ------------------------------------------------------------------------------------------ */
+
+static void threads_find_the_same_as_one(void **state) {
+  ledger *self = *state;
+  es_verify_report one, two;
+  pay(self, 40);
+  es_free(sign(self));
+  assert_int_equal(verify(self, &one, NULL, 1), ES_OK);
+  assert_int_equal(verify(self, &two, NULL, 3), ES_OK);
+  assert_memory_equal(&one, &two, sizeof one);
+  es_close(self->e.rt);
+  shell("sqlite3 %s \"DROP TRIGGER events_no_update; UPDATE events SET data = '{\\\"cents\\\":6}' "
+        "WHERE"
+        " position IN (2, 39)\"",
+        self->store);
+  open_engine(&self->e, self->store);
+  assert_int_equal(verify(self, &one, NULL, 1), ES_ERR_INTEGRITY);
+  assert_int_equal(verify(self, &two, NULL, 3), ES_ERR_INTEGRITY);
+  assert_memory_equal(&one, &two, sizeof one);
+  assert_int_equal(one.finding_count, 3); /* two events and the schema */
+}
+
+static void only_what_follows_a_checkpoint_is_hashed_when_asked(void **state) {
+  ledger *self = *state;
+  es_verify_options options = ES_VERIFY_INIT;
+  es_verify_report report;
+  pay(self, 4);
+  es_free(sign(self));
+  pay(self, 3);
+  options.memory_path = self->memory;
+  options.since_checkpoint = true;
+  assert_int_equal(es_verify(&report, self->e.rt, &options, &self->e.err), ES_OK);
+  assert_int_equal(report.verified_from, 5);
+  assert_int_equal(report.event_count, 7);
+  assert_int_equal(report.anchored_to, 4);
+  options.memory_path = ""; /* no key is known, so no checkpoint counts */
+  assert_int_equal(es_verify(&report, self->e.rt, &options, &self->e.err), ES_OK);
+  assert_int_equal(report.verified_from, 1);
+}
+
+/* ---- Proofs ------------------------------------------------------------------------------------------------ */
+
+/* The event at a position as a line of an export, and its id. */
+static char *event_line(ledger *self, int64_t position, char id[ES_ID_TEXT_SIZE]) {
+  es_filter filter = ES_FILTER_INIT;
+  es_cursor *cursor;
+  const es_event *event;
+  char *line;
+  filter.after_position = position - 1;
+  assert_int_equal(es_read(&cursor, self->e.rt, &filter, &self->e.err), ES_OK);
+  assert_int_equal(es_cursor_next(&event, cursor, &self->e.err), ES_OK);
+  es_id_text(id, event->event_id);
+  assert_int_equal(es_event_json(&line, NULL, event, ES_FORM_EXPORT, &self->e.err), ES_OK);
+  es_cursor_close(cursor);
+  return line;
+}
+
+static es_status check(ledger *self, const char *proof, const char *event, const char *older,
+                       const char *key, char **result) {
+  es_proof_check options = ES_PROOF_CHECK_INIT;
+  options.proof = proof;
+  options.proof_length = strlen(proof);
+  options.keys = &key;
+  options.key_count = 1;
+  options.event_json = event;
+  options.older = older;
+  return es_verify_proof(result, &options, &self->e.err);
+}
+
+static void a_proof_convinces_without_the_store_and_only_of_its_event(void **state) {
+  ledger *self = *state;
+  es_prove_options options = ES_PROVE_INIT;
+  char id[ES_ID_TEXT_SIZE], other_id[ES_ID_TEXT_SIZE], *proof, *result;
+  pay(self, 9);
+  es_free(sign(self));
+  char *event = event_line(self, 4, id), *other = event_line(self, 5, other_id);
+  options.event_id = id;
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_OK);
+  assert_int_equal(check(self, proof, event, NULL, self->vkey, &result), ES_OK);
+  assert_non_null(strstr(result, "\"content_checked\":true"));
+  assert_non_null(strstr(result, "\"position\":4"));
+  es_free(result);
+  assert_int_equal(check(self, proof, NULL, NULL, self->vkey, &result), ES_OK);
+  assert_non_null(strstr(result, "\"content_checked\":false"));
+  assert_non_null(strstr(result, id));
+  es_free(result);
+  assert_int_equal(check(self, proof, other, NULL, self->vkey, &result), ES_ERR_INTEGRITY);
+  assert_non_null(strstr(self->e.err.message, "another event"));
+  char *cents = strstr(event, "cents\\\":5");
+  assert_non_null(cents);
+  cents[8] = '6';
+  assert_int_equal(check(self, proof, event, NULL, self->vkey, &result), ES_ERR_INTEGRITY);
+  assert_int_equal(check(self, proof, "{}", NULL, self->vkey, &result), ES_ERR_USAGE);
+  assert_int_equal(check(self, proof, NULL, NULL, "nonsense", &result), ES_ERR_USAGE);
+  assert_null(result);
+  es_free(event);
+  es_free(other);
+  es_free(proof);
+}
+
+static void a_proof_cut_anywhere_proves_nothing(void **state) {
+  ledger *self = *state;
+  es_prove_options options = ES_PROVE_INIT;
+  char id[ES_ID_TEXT_SIZE], *proof, *result;
+  pay(self, 5);
+  es_free(sign(self));
+  es_free(event_line(self, 2, id));
+  options.event_id = id;
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_OK);
+  for (size_t length = strlen(proof) - 1; length > 0; length--) {
+    proof[length] = '\0';
+    assert_int_equal(check(self, proof, NULL, NULL, self->vkey, &result), ES_ERR_INTEGRITY);
+    assert_true(self->e.err.message[0] != '\0');
+  }
+  es_free(proof);
+}
+
+static void a_tree_is_proved_to_continue_an_older_one(void **state) {
+  ledger *self = *state;
+  es_prove_options options = ES_PROVE_INIT;
+  char *older, *proof, *result, *newer;
+  pay(self, 3);
+  older = sign(self);
+  pay(self, 4);
+  newer = sign(self);
+  options.from = 3;
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_OK);
+  assert_int_equal(check(self, proof, NULL, older, self->vkey, &result), ES_OK);
+  assert_non_null(strstr(result, "\"old_size\":3"));
+  es_free(result);
+  assert_int_equal(check(self, proof, NULL, newer, self->vkey, &result), ES_ERR_INTEGRITY);
+  assert_int_equal(check(self, proof, NULL, NULL, self->vkey, &result), ES_ERR_USAGE);
+  assert_string_equal(self->e.err.code, "older_needed");
+  es_free(proof);
+  options.to = 5;
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_ERR_NOT_FOUND);
+  es_free(older);
+  es_free(newer);
+}
+
+static void what_was_not_signed_cannot_be_proved(void **state) {
+  ledger *self = *state;
+  es_prove_options options = ES_PROVE_INIT;
+  char id[ES_ID_TEXT_SIZE], *proof;
+  pay(self, 1);
+  es_free(event_line(self, 1, id));
+  options.event_id = id;
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_ERR_NOT_FOUND);
+  assert_non_null(strstr(self->e.err.hint, "esrun checkpoint"));
+  es_free(sign(self));
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_OK);
+  es_free(proof);
+  pay(self, 1);
+  es_free(event_line(self, 2, id));
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_ERR_NOT_FOUND);
+  assert_string_equal(self->e.err.code, "not_signed");
+  options.event_id = "01890a5d-0000-7000-8000-000000000000";
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_ERR_NOT_FOUND);
+  options.event_id = NULL;
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_ERR_USAGE);
+}
+
+int main(void) {
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+  const struct CMUnitTest tests[] = {
+      T(a_key_is_made_once_and_for_its_owner_alone),
+      T(a_key_that_others_can_read_is_refused_with_the_chmod_to_run),
+      T(an_encrypted_key_needs_its_passphrase),
+      T(what_is_no_key_is_refused),
+      T(trees_of_no_and_one_event_are_signed),
+      T(signing_again_without_new_events_gives_the_same),
+      T(a_store_put_back_is_called_a_rollback),
+      T(another_store_in_its_place_is_called_foreign),
+      T(a_checkpoint_of_another_store_is_no_anchor),
+      T(an_edited_event_is_never_signed),
+      T(a_damaged_memory_is_told_and_nothing_is_signed),
+      T(a_checkpoint_waits_for_the_end_of_a_transaction),
+      T(two_signers_at_once_take_turns),
+      T(while_a_key_is_replaced_both_sign),
+      T(threads_find_the_same_as_one),
+      T(only_what_follows_a_checkpoint_is_hashed_when_asked),
+      T(a_proof_convinces_without_the_store_and_only_of_its_event),
+      T(a_proof_cut_anywhere_proves_nothing),
+      T(a_tree_is_proved_to_continue_an_older_one),
+      T(what_was_not_signed_cannot_be_proved),
+  };
+  return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
+}
