@@ -1,0 +1,205 @@
+-- The ledger from the command line: keys, checkpoints, anchors, proofs, what verify says and how it exits.
+local cjson = require "cjson"
+local support = require "tests.cli.support"
+
+local quote = support.quote
+
+-- A project whose user is somebody with a home of his own.
+local function project()
+  local folder, home = support.project(), support.new_folder()
+  local self = { folder = folder, home = home }
+  function self.shell(command, input)
+    return support.shell(folder, ("export HOME=%s; unset XDG_STATE_HOME XDG_DATA_HOME XDG_CONFIG_HOME; %s"):format(
+      quote(home), command), input)
+  end
+  function self.run(...)
+    local parts = { "NO_COLOR=1", quote(support.bin) }
+    for _, word in ipairs { ... } do parts[#parts + 1] = quote(word) end
+    return self.shell(table.concat(parts, " "))
+  end
+  function self.must(...)
+    local result = self.run(...)
+    assert.equal(0, result.status, table.concat({ ... }, " ") .. ": " .. result.err)
+    return result.out
+  end
+  function self.move(cents)
+    self.must("exec", "Account/1", "move", "cents=" .. cents, "--as", "user:jane")
+  end
+  function self.config(text) support.write(home .. "/.config/esrun/config.lua", text) end
+  self.must("exec", "Account/1", "open", "--as", "user:jane")
+  self.move(5)
+  return self
+end
+
+local function line_of(text, number)
+  for line in text:gmatch("[^\n]*\n?") do
+    number = number - 1
+    if number == 0 then return (line:gsub("\n", "")) end
+  end
+end
+
+describe("esrun's ledger", function()
+  teardown(support.clean)
+
+  it("makes a key outside the project, for its owner alone, and prints the public part", function()
+    local p = project()
+    local vkey = p.must "keygen"
+    assert.matches("^esrun/[%x-]+%+%x+%+[%w+/=]+\n$", vkey)
+    assert.equal(vkey, p.must("keygen", "--public"))
+    assert.equal("600\n", p.shell("stat -c %a $HOME/.local/share/esrun/keys/*.key").out)
+    assert.equal("", p.shell("grep -rl PRIVATE . || true").out)
+    local again = p.run "keygen"
+    assert.equal(2, again.status)
+    assert.matches("never overwritten", again.err)
+  end)
+
+  -- covers C11
+  it("signs, remembers, and verifies how far assurance reaches", function()
+    local p = project()
+    local without = p.run "checkpoint"
+    assert.equal(2, without.status)
+    assert.matches("hint: make a key with: esrun keygen", without.err)
+    p.must "keygen"
+    local note = p.must "checkpoint"
+    assert.equal("2", line_of(note, 2))
+    p.move(1)
+    assert.matches("^anchored positions 1 to 2: [^\n]*\nneither  positions 3 to 3: [^\n]*\n3 events", p.must "verify")
+    local report = cjson.decode(p.must("verify", "--output", "json", "--jobs", "2", "--since-checkpoint"))
+    assert.same({ 2, 2, 3 }, { report.anchored_to, report.signed_to, report.verified_from })
+    local other_user = support.new_folder()
+    local vkey = p.must("keygen", "--public"):gsub("\n", "")
+    local signed = p.shell(("HOME=%s %s verify --key %s"):format(quote(other_user), quote(support.bin), quote(vkey)))
+    assert.matches("^signed   positions 1 to 2", signed.out)
+    local stranger = p.shell(("HOME=%s %s verify"):format(quote(other_user), quote(support.bin)))
+    assert.matches("^neither  positions 1 to 3", stranger.out)
+  end)
+
+  it("takes the key from the environment, and a passphrase too", function()
+    local p = project()
+    p.must("keygen", "--name", "example.com/x", "--out", p.home .. "/k")
+    assert.matches("\n2\n", p.shell("ESRUN_SIGNING_KEY=$(cat $HOME/k) " .. quote(support.bin) .. " checkpoint").out)
+    local made = p.shell("ESRUN_KEY_PASSPHRASE=secret " .. quote(support.bin) .. " keygen --name example.com/y --out $HOME/e")
+    assert.equal(0, made.status)
+    local refused = p.run("checkpoint", "--key", p.home .. "/e")
+    assert.equal(2, refused.status)
+    assert.matches("ESRUN_KEY_PASSPHRASE", refused.err)
+    local signed = p.shell("ESRUN_KEY_PASSPHRASE=secret " .. quote(support.bin) .. " checkpoint --key $HOME/e --output json")
+    assert.equal(2, cjson.decode(signed.out).size)
+  end)
+
+  it("refuses a key that others can read, with the chmod to run", function()
+    local p = project()
+    p.must("keygen", "--name", "example.com/x", "--out", p.home .. "/k")
+    p.shell("chmod 644 $HOME/k")
+    local result = p.run("checkpoint", "--key", p.home .. "/k")
+    assert.equal(2, result.status)
+    assert.matches("hint: run: chmod 600 " .. p.home .. "/k", result.err, 1, true)
+  end)
+
+  it("refuses to sign and to call intact a file that was put back", function()
+    local p = project()
+    p.must "keygen"
+    p.shell "cp store.db old.db"
+    p.move(7)
+    p.must "checkpoint"
+    p.shell "rm store.db*; mv old.db store.db"
+    local refused = p.run "checkpoint"
+    assert.equal(6, refused.status)
+    assert.matches("the signer's memory: the tree was rolled back: it had 3 events and has 2", refused.err, 1, true)
+    local found = p.run("verify", "--output", "json")
+    assert.equal(6, found.status)
+    local report = cjson.decode(found.out)
+    assert.equal("rolled_back", report.findings[1].fault)
+    assert.equal(0, report.anchored_to)
+  end)
+
+  it("hands checkpoints to the anchors of the user's configuration and asks them when verifying", function()
+    local p = project()
+    p.must "keygen"
+    p.shell "git init -q $HOME/git && git -C $HOME/git config user.email a@example.com && git -C $HOME/git config user.name A"
+    p.config(([[return { anchors = {
+      { file = %q }, { git = %q }, { command = "cat > $HOME/by-command", read = "cat $HOME/by-command 2>/dev/null || true" },
+    } }]]):format(p.home .. "/{store}.checkpoint", p.home .. "/git"))
+    local note = p.must "checkpoint"
+    assert.equal(note, p.shell("cat $HOME/*.checkpoint").out)
+    assert.equal(note, p.shell("git -C $HOME/git show HEAD:$(basename $HOME/*.checkpoint)").out)
+    assert.equal(note, p.shell("cat $HOME/by-command").out)
+    p.must "checkpoint" -- the same again disturbs nobody
+    p.shell "rm -r $HOME/.local/state"
+    assert.matches("^anchored positions 1 to 2", p.must "verify")
+    -- each of the three alone finds an exchanged history
+    p.shell "rm store.db* && mkdir $HOME/kept && mv $HOME/*.checkpoint $HOME/by-command $HOME/git $HOME/kept"
+    p.must("exec", "Account/1", "open", "--as", "user:jane")
+    assert.equal(0, p.run("verify").status)
+    local copy = p.shell("ls $HOME/kept/*.checkpoint").out:gsub("\n", "")
+    local report = cjson.decode(p.run("verify", "--output", "json", "--anchor", copy).out)
+    assert.equal("foreign", report.findings[1].fault)
+    p.config(([[return { anchors = { { read = "cat %s/kept/by-command" } } }]]):format(p.home))
+    assert.equal(6, p.run("verify").status)
+  end)
+
+  it("says which anchor failed and keeps what was signed", function()
+    local p = project()
+    p.must "keygen"
+    p.config [[return { anchors = { { command = "cat >/dev/null; exit 3" } } }]]
+    local result = p.run "checkpoint"
+    assert.equal(1, result.status)
+    assert.matches("the anchor cat >/dev/null; exit 3 did not take the checkpoint: it ended with status 3", result.err, 1, true)
+    assert.matches("^anchored positions 1 to 2", p.must "verify")
+  end)
+
+  it("names what is wrong in the user's configuration", function()
+    local p = project()
+    for text, words in pairs {
+      ["return 1"] = "must return a table",
+      ["return { anchor = {} }"] = "unknown setting 'anchor'",
+      ["return { anchors = { { fil = 'x' } } }"] = "anchor 1: 'fil'",
+      ["return { anchors = { { store = 'x' } } }"] = "anchor 1: file, git or command is missing",
+      ["os.exit()"] = "config.lua:1:",
+      ["return {"] = "config.lua:1:",
+    } do
+      p.config(text)
+      local result = p.run "verify"
+      assert.equal(2, result.status, text)
+      assert.matches(words, result.err, 1, true)
+    end
+    p.config "return {}"
+    p.shell "chmod 666 $HOME/.config/esrun/config.lua"
+    assert.matches("chmod o%-w", p.run("verify").err)
+  end)
+
+  it("proves an event to somebody who has nothing but the verifier key", function()
+    local p = project()
+    p.must "keygen"
+    p.must("checkpoint", "--out", p.home .. "/first")
+    p.move(3)
+    p.must "checkpoint"
+    local event = line_of(p.must("export"), 2)
+    local id = cjson.decode(event).event_id
+    local vkey = p.must("keygen", "--public"):gsub("\n", "")
+    p.must("prove", id, "--out", p.home .. "/proof")
+    assert.matches("^c2sp.org/tlog%-proof@v1\nextra ", support.read(p.home .. "/proof"))
+    p.must("prove", "--from", "2", "--out", p.home .. "/continues")
+    -- from here on there is no store
+    local elsewhere = support.new_folder()
+    local function check(...) return support.run(elsewhere, { "verify-proof", ... }) end
+    local shown = check(p.home .. "/proof", "--key", vkey)
+    assert.equal(0, shown.status, shown.err)
+    assert.matches("^proved: position 2, Account/1 version 2, MoneyMoved, event " .. id:gsub("%-", "%%-"), shown.out)
+    assert.equal(0, check(p.home .. "/proof", "--key", vkey, "--event", event).status)
+    local forged = check(p.home .. "/proof", "--key", vkey, "--event", (event:gsub("cents\\\":5", "cents\\\":6")))
+    assert.equal(6, forged.status)
+    assert.matches("the proof does not hold", forged.err)
+    assert.equal(0, check(p.home .. "/continues", "--key", vkey, "--old", p.home .. "/first").status)
+    assert.equal(2, check(p.home .. "/continues", "--key", vkey).status)
+    assert.equal(2, check(p.home .. "/proof").status)
+    assert.equal(2, check(p.home .. "/proof", "--key", "x+00000000+AAAA").status)
+    assert.equal(2, check(p.home .. "/none", "--key", vkey).status)
+    local other = p.must("keygen", "--name", "example.com/x", "--out", p.home .. "/k"):gsub("\n", "")
+    local unknown = check(p.home .. "/proof", "--key", other)
+    assert.equal(6, unknown.status)
+    assert.matches("none of the given keys signed this", unknown.err)
+    assert.equal(5, p.run("prove", "01890a5d-0000-7000-8000-000000000000").status)
+    assert.equal(2, p.run("prove").status)
+  end)
+end)
