@@ -16,7 +16,7 @@
 
 enum {
   ES__SQLITE_APPLICATION_ID = 0x6573726e, /* "esrn" */
-  ES__SQLITE_NONE = 0, /* names.name_id of "no tenant" and "no actor": no name has it */
+  ES__SQLITE_NONE = 0,           /* names.name_id of "no tenant" and "no actor": no name has it */
   ES__SQLITE_CACHE_SLOTS = 4096, /* more names than this in turn, and reading is slow */
   ES__SQLITE_READ_SHAPES = 8
 };
@@ -49,7 +49,7 @@ typedef enum es_name_kind {
                 " VALUES ((SELECT coalesce(max(stream_id), 0) + 1 FROM streams), ?1, ?2, ?3)")     \
   X(STREAM_GET, "SELECT tenant, type, aggregate_id FROM streams WHERE stream_id = ?1")             \
   X(EVENT_ADD,                                                                                     \
-    "INSERT INTO events (position, event_id, stream_id, version, tenant, aggregate_type,"          \
+    "INSERT OR FAIL INTO events (position, event_id, stream_id, version, tenant, aggregate_type,"  \
     " event_type, schema_version, actor, correlation_id, causation_id, occurred_at, recorded_at,"  \
     " previous_hash, hash, data, metadata)"                                                        \
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")        \
