@@ -175,6 +175,7 @@ es_status es_append(es_runtime *rt, es_event *events, size_t count, unsigned fla
                       .check_versions = true};
   es_status status;
 
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (rt->execution != NULL)
     return es__fail(err, ES_ERR_USAGE, "nested_command", "a command is running");
   if (rt->read_only) {

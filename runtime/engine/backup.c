@@ -169,6 +169,7 @@ es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path, es_
   es_status status;
 
   if (out != NULL) *out = report;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (rt->in_transaction)
     return es__fail(err, ES_ERR_USAGE, "in_transaction", "commit the open transaction first");
   if (exists(path)) {

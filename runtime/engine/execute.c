@@ -257,6 +257,7 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, 
   int left = command->expected_version == ES_ANY_VERSION ? rt->conflict_retries : 0;
 
   *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = check_names(command, err);
   if (status != ES_OK) return status;
   if (rt->execution != NULL) {
@@ -297,6 +298,7 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, 
 }
 
 es_status es_transaction_begin(es_runtime *rt, es_error *err) {
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   es_status status = es__store_begin(rt->store, err);
 
   if (status == ES_OK) rt->in_transaction = true;
@@ -304,6 +306,7 @@ es_status es_transaction_begin(es_runtime *rt, es_error *err) {
 }
 
 es_status es_transaction_commit(es_runtime *rt, es_error *err) {
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   rt->in_transaction = false;
   es_status status = es__store_commit(rt->store, err);
   if (status != ES_OK) es__fold_forget(rt->domain);

@@ -46,9 +46,11 @@ static es_status check_name(const es_import *import, es_error *err) {
 es_status es_import_open(es_import **out, es_runtime *rt, const es_import_options *options,
                          es_error *err) {
   es_import *import = NULL;
-  es_status status = check_options(rt, options, err);
+  es_status status;
 
   *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  status = check_options(rt, options, err);
   if (status != ES_OK) return status;
   import = calloc(1, sizeof *import);
   if (import == NULL) return es__no_memory(err);
@@ -411,6 +413,7 @@ static es_status conclude(es_import *import, es_status status, const es_error *p
 }
 
 static es_status check_usable(const es_import *import, es_error *err) {
+  if (es__wrong_thread(import->rt, err)) return ES_ERR_USAGE;
   if (import->failure.status != ES_OK) {
     if (err != NULL) *err = import->failure;
     return import->failure.status;

@@ -75,13 +75,15 @@ static es_status prove_event(es_proof *proof, int64_t size, const es_prove_optio
 
 es_status es_prove(char **proof_text, es_runtime *rt, const es_prove_options *options,
                    es_error *err) {
-  es_tree_tiles *tiles = malloc(sizeof *tiles);
+  es_tree_tiles *tiles = NULL;
   es_store_checkpoint checkpoint = {0};
   es_proof proof = {0};
   es_buf out = {0};
   es_status status = ES_OK;
 
   *proof_text = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  tiles = malloc(sizeof *tiles);
   if (tiles == NULL) return es__no_memory(err);
   es_tile_reader reader = es__tree_reader(tiles, rt->store);
   if ((options->event_id != NULL) == (options->from > 0)) {

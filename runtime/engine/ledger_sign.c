@@ -191,6 +191,7 @@ es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options
   es_status status;
 
   *note = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   es__ledger_origin(self.origin, rt->store);
   if (rt->in_transaction) {
     return es__fail(err, ES_ERR_USAGE, "in_transaction",

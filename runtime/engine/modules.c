@@ -15,7 +15,7 @@
 #include "base/file.h"
 #include "context/context.h"
 
-enum { MODULE_BYTES_MAX = 4 * 1024 * 1024, FOLDER_DEPTH_MAX = 8 };
+enum { MODULE_BYTES_MAX = 4 * 1024 * 1024, FOLDER_DEPTH_MAX = 8, MODULE_PATH_MAX = 200 };
 
 static char kernel_key, declarations_key;
 
@@ -133,6 +133,51 @@ static es_status read_folders(es_modules *modules, char *const folders[], bool l
   return status;
 }
 
+/* ---- modules given as texts ---- */
+
+static es_status bad_source(es_error *err, const char *path, const char *code, const char *what) {
+  es__fail(err, ES_ERR_USAGE, code, "the module '%s' given as text: %s", path, what);
+  es__hint(err,
+           "name it as a file of a project would be: aggregates/NAME.lua, projections/NAME.lua or "
+           "lib/NAME.lua");
+  return ES_ERR_USAGE;
+}
+
+static bool in_folder(const char *path, const char *folder) {
+  size_t length = strlen(folder);
+  return strncmp(path, folder, length) == 0 && path[length] != '.';
+}
+
+static es_status take_source(es_modules *modules, const es_module_source *source, es_error *err) {
+  const char *path = source->path;
+  size_t length = source->length;
+
+  if (path == NULL || source->text == NULL)
+    return bad_source(err, path == NULL ? "" : path, "bad_module", "it needs a path and a text");
+  bool library = in_folder(path, "lib/");
+  if (!is_lua_file(path) || strlen(path) > MODULE_PATH_MAX ||
+      !(library || in_folder(path, "aggregates/") || in_folder(path, "projections/")))
+    return bad_source(err, path, "bad_module", "the path is not of the right form");
+  if (length == 0) length = strlen(source->text);
+  if (length > MODULE_BYTES_MAX)
+    return bad_source(err, path, "bad_module", "it is longer than 4 MiB");
+  for (size_t i = 0; i < modules->count; i++) {
+    if (strcmp(modules->items[i].chunk_name, path) == 0)
+      return bad_source(err, path, "duplicate_module", "there is a module of this name already");
+  }
+  es_module *module = add_module(modules);
+  if (module == NULL) return es__no_memory(err);
+  module->given = true;
+  module->length = length;
+  module->text = es__text_copy((es_text){source->text, length});
+  module->chunk_name = strdup(path);
+  if (library) module->require_name = require_name(path + strlen("lib/"));
+  if (module->text == NULL || module->chunk_name == NULL ||
+      (library && module->require_name == NULL))
+    return es__no_memory(err);
+  return ES_OK;
+}
+
 static es_status read_shipped(es_modules *modules, bool with_aggregates, es_error *err) {
   for (const struct es_embedded *from = es_shipped_modules; from->path != NULL; from++) {
     if (!with_aggregates && strncmp(from->path, "projections/", 12) != 0) continue;
@@ -178,7 +223,8 @@ static es_status hash_modules(es_modules *modules, es_chain *chain, es_error *er
   return status;
 }
 
-es_status es__modules_read(es_modules *out, const es_settings *settings, es_chain *chain,
+es_status es__modules_read(es_modules *out, const es_settings *settings,
+                           const es_module_source *sources, size_t source_count, es_chain *chain,
                            es_error *err) {
   es_status status;
 
@@ -186,7 +232,10 @@ es_status es__modules_read(es_modules *out, const es_settings *settings, es_chai
   status = read_folders(out, settings->library, true, err);
   if (status == ES_OK) status = read_folders(out, settings->aggregates, false, err);
   if (status == ES_OK) status = read_folders(out, settings->projections, false, err);
-  if (status == ES_OK) status = read_shipped(out, settings->folder == NULL, err);
+  for (size_t i = 0; i < source_count && status == ES_OK; i++)
+    status = take_source(out, &sources[i], err);
+  if (status == ES_OK)
+    status = read_shipped(out, settings->folder == NULL && source_count == 0, err);
   if (status == ES_OK) status = hash_modules(out, chain, err);
   if (status != ES_OK) es__modules_free(out);
   return status;

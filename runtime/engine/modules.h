@@ -14,6 +14,7 @@ typedef struct es_module {
   char *text;
   size_t length;
   bool shipped; /* part of the runtime, not of the project */
+  bool given;   /* by the program that opened the runtime */
   char *
       name; /* of what it declares; NULL until loaded, or when a project's own declaration replaced it */
   bool is_projection;
@@ -25,9 +26,10 @@ typedef struct es_modules {
   size_t count;
 } es_modules;
 
-/* Reads every .lua of the settings' folders, sorted by path, and the shipped modules: all of them without a project, else
- * the shipped projections that no project module replaces. */
-es_status es__modules_read(es_modules *out, const es_settings *settings, es_chain *chain,
+/* Reads every .lua of the settings' folders, sorted by path, then those given as texts (copied), then the shipped modules: all
+ * of them without a project and texts, else the shipped projections that no project module replaces. */
+es_status es__modules_read(es_modules *out, const es_settings *settings,
+                           const es_module_source *sources, size_t source_count, es_chain *chain,
                            es_error *err);
 void es__modules_free(es_modules *modules);
 

@@ -9,6 +9,7 @@
 #include "json/writer.h"
 
 struct es_cursor {
+  es_runtime *rt;
   es_store_cursor *cursor;
 };
 
@@ -31,6 +32,7 @@ es_status es_read(es_cursor **out, es_runtime *rt, const es_filter *filter, es_e
   es_status status;
 
   *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (filter != NULL) scoped = *filter;
   if (!is_operator(rt)) {
     scoped.tenant_id =
@@ -42,6 +44,7 @@ es_status es_read(es_cursor **out, es_runtime *rt, const es_filter *filter, es_e
   if (status != ES_OK) return status;
   cursor = calloc(1, sizeof *cursor);
   if (cursor == NULL) return es__no_memory(err);
+  cursor->rt = rt;
   status = es__store_read(&cursor->cursor, rt->store, &scoped, err);
   if (status != ES_OK) {
     free(cursor);
@@ -52,6 +55,8 @@ es_status es_read(es_cursor **out, es_runtime *rt, const es_filter *filter, es_e
 }
 
 es_status es_cursor_next(const es_event **event, es_cursor *cursor, es_error *err) {
+  *event = NULL;
+  if (es__wrong_thread(cursor->rt, err)) return ES_ERR_USAGE;
   return es__store_next(event, cursor->cursor, err);
 }
 
@@ -120,6 +125,7 @@ es_status es_load(char **out, es_runtime *rt, const char *aggregate_type, const 
   es_status status;
 
   *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (aggregate_type == NULL || aggregate_id == NULL) {
     return es__fail(err, ES_ERR_USAGE, "bad_target",
                     "an aggregate is named by its type and id: TYPE/ID");

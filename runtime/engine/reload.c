@@ -1,4 +1,5 @@
 /* reload: puts changed modules in force without closing the runtime: all of them in a new state, or none. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -43,17 +44,37 @@ static void drop(loaded *parts) {
   es__modules_free(&parts->modules);
 }
 
+/* The modules that came as texts at opening: they come again. Their texts stay the old modules'. */
+static es_status given_again(es_module_source **out, size_t *count, const es_modules *modules,
+                             es_error *err) {
+  *count = 0;
+  *out = calloc(modules->count, sizeof **out); /* never 0: some modules are shipped */
+  if (*out == NULL) return es__no_memory(err);
+  for (size_t i = 0; i < modules->count; i++) {
+    const es_module *module = &modules->items[i];
+    if (module->given)
+      (*out)[(*count)++] = (es_module_source){module->chunk_name, module->text, module->length};
+  }
+  return ES_OK;
+}
+
 es_status es_reload(bool *changed, es_runtime *rt, es_error *err) {
   es_modules modules = {0};
+  es_module_source *sources = NULL;
+  size_t source_count = 0;
   es_status status;
   bool same;
 
   if (changed != NULL) *changed = false;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (rt->execution != NULL || rt->in_transaction) {
     return es__fail(err, ES_ERR_USAGE, "in_transaction",
                     "modules cannot be reloaded inside a command or a transaction");
   }
-  status = es__modules_read(&modules, &rt->settings, rt->chain, err);
+  status = given_again(&sources, &source_count, &rt->modules, err);
+  if (status == ES_OK)
+    status = es__modules_read(&modules, &rt->settings, sources, source_count, rt->chain, err);
+  free(sources);
   if (status != ES_OK) return status;
   same = same_modules(&modules, &rt->modules);
   if (same) {

@@ -179,6 +179,7 @@ es_status es_replay(es_replay_report *out, es_runtime *rt, const es_replay_optio
   es_status status;
 
   *out = (es_replay_report){0};
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = es__store_head_of(&head, rt->store, err);
   if (status == ES_OK) self.total = head.position;
   if (status == ES_OK) status = es__modules_load(&self.first, &rt->modules, &rt->limits, err);

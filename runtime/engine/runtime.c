@@ -38,6 +38,8 @@ static void take_options(es_runtime *rt, const es_options *options) {
   rt->limits.memory_limit_bytes =
       options->memory_limit_bytes > 0 ? options->memory_limit_bytes : memory_mb * 1024 * 1024;
   rt->limits.limit_signal = options->limit_signal;
+  rt->limits.allocate = options->allocate;
+  rt->limits.allocate_data = options->allocate_data;
   rt->limits.allow_nondeterminism = options->allow_nondeterminism;
   rt->actor_policy.prefixes = (const char *const *)settings->actor_prefixes;
   rt->actor_policy.allow_at_sign = settings->allow_at_sign;
@@ -96,17 +98,23 @@ es_status es__projections_ready(es_runtime *rt, es_error *err) {
   return status;
 }
 
-es_status es_open(es_runtime **out, const es_options *options, es_error *err) {
+es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
+  es_options known = ES_OPTIONS_INIT, *options = &known;
   es_runtime *rt = calloc(1, sizeof *rt);
   es_status status;
 
   *out = NULL;
   if (rt == NULL) return es__no_memory(err);
+  /* A program built with an older header gives fewer members; with a newer one, some that are unknown here. */
+  memcpy(options, given, given->size < sizeof known ? given->size : sizeof known);
+  es_adopt(rt);
   status = es__settings_read(&rt->settings, options->project_path, err);
   if (status != ES_OK) goto done;
   take_options(rt, options);
   status = es__chain_new(&rt->chain, err);
-  if (status == ES_OK) status = es__modules_read(&rt->modules, &rt->settings, rt->chain, err);
+  if (status == ES_OK)
+    status = es__modules_read(&rt->modules, &rt->settings, options->modules, options->module_count,
+                              rt->chain, err);
   if (status == ES_OK) status = es__modules_load(&rt->domain, &rt->modules, &rt->limits, err);
   if (status == ES_OK) status = open_store(rt, options, err);
   if (status != ES_OK) goto done;
@@ -169,6 +177,8 @@ es_status es_describe(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
   describing job = {rt, &buf};
 
+  *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   return hand_out(out, &buf, es__domain_run(rt->domain, describe, &job, err), err);
 }
 
@@ -185,8 +195,11 @@ es_status es_info(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
   es_store_head head;
   char hex[2 * ES_HASH_SIZE + 1];
-  es_status status = es__store_head_of(&head, rt->store, err);
+  es_status status;
 
+  *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  status = es__store_head_of(&head, rt->store, err);
   es__buf_byte(&buf, '{');
   es__json_write_key(&buf, "esrun");
   es__json_write_text(&buf, es__text(ES_VERSION_STRING));
@@ -246,15 +259,18 @@ void es__log(es_runtime *rt, es_log_level level, const char *code, const char *f
 /* ---- context ---- */
 
 es_status es_context_enter(es_token *out, es_runtime *rt, const es_frame *frame, es_error *err) {
-  es_status status =
-      es__context_push(&rt->context, rt->last_serial + 1, frame, &rt->actor_policy, &rt->ids, err);
+  es_status status;
 
   out->serial = 0;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  status =
+      es__context_push(&rt->context, rt->last_serial + 1, frame, &rt->actor_policy, &rt->ids, err);
   if (status == ES_OK) out->serial = ++rt->last_serial;
   return status;
 }
 
 es_status es_context_leave(es_runtime *rt, es_token token, es_error *err) {
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   return es__context_pop(&rt->context, token.serial, err);
 }
 
@@ -288,6 +304,7 @@ void es_context_release(es_context *context) { es__context_release(context); }
 
 /* Events of an open transaction may yet be rolled back: they must not be counted. */
 static es_status ready_to_project(es_runtime *rt, es_error *err) {
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (!rt->in_transaction) return es__projections_ready(rt, err);
   return es__fail(err, ES_ERR_USAGE, "in_transaction",
                   "projections cannot run inside a transaction: commit it first");
@@ -311,16 +328,21 @@ es_status es_project_rebuild(es_runtime *rt, const char *name, es_progress progr
 
 es_status es_project_status(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
-  es_status status = es__projections_ready(rt, err);
+  es_status status;
 
+  *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  status = es__projections_ready(rt, err);
   if (status == ES_OK) status = es__projections_status(rt->projections, &buf, err);
   return hand_out(out, &buf, status, err);
 }
 
 es_status es_query(es_runtime *rt, const char *projection, const char *query,
                    const char *params_json, es_row row, void *row_data, es_error *err) {
-  es_status status = es__projections_ready(rt, err);
+  es_status status;
 
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  status = es__projections_ready(rt, err);
   if (status != ES_OK) return status;
   return es__projections_query(rt->projections, projection, query, es__tenant(rt), params_json, row,
                                row_data, err);

@@ -2,6 +2,8 @@
 #ifndef ES_ENGINE_RUNTIME_H
 #define ES_ENGINE_RUNTIME_H
 
+#include <pthread.h>
+
 #include "base/id.h"
 #include "context/context.h"
 #include "engine/modules.h"
@@ -17,6 +19,7 @@ struct es_runtime {
   es_chain *chain;
   es_store *store;
   es_projections *projections; /* NULL until first used */
+  pthread_t owner;             /* thread.c */
   es_id_source ids;
   es_actor_policy actor_policy;
   es_context *context; /* the innermost frame, or NULL */
@@ -38,6 +41,9 @@ static inline int64_t es__now(es_runtime *rt) { return rt->ids.clock(rt->ids.clo
 static inline es_text es__tenant(const es_runtime *rt) {
   return es__text(rt->context == NULL ? NULL : rt->context->tenant_id);
 }
+
+/* In a debug build: whether the calling thread is not the one that the runtime belongs to; *err says so. */
+bool es__wrong_thread(const es_runtime *rt, es_error *err);
 
 /* Makes rt->projections, unless it is there: opens and declares the modules' projections. */
 es_status es__projections_ready(es_runtime *rt, es_error *err);

@@ -278,6 +278,7 @@ es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_optio
   es_status status;
 
   *out = (es_verify_report){0};
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   es__ledger_origin(self.origin, rt->store);
   status = es__store_head_of(&head, rt->store, err);
   if (status == ES_OK) self.total = head.position;

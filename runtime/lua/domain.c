@@ -222,6 +222,8 @@ void es__domain_load(lua_State *L, const char *source, size_t length, const char
   char name[256];
 
   luaL_checkstack(L, 4, NULL);
+  if (length > 0 && source[0] == LUA_SIGNATURE[0]) /* Lua's own message names no chunk */
+    luaL_error(L, "%s: bytecode is refused: a module is Lua source", chunk_name);
   snprintf(name, sizeof name, "@%s", chunk_name);
   int status = luaL_loadbufferx(L, source, length, name, "t");
   if (status != LUA_OK) es__rethrow(L, status);

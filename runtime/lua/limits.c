@@ -130,6 +130,16 @@ void es__limits_tick(lua_State *L, es_domain *domain) {
   es__limits_attend(L, domain);
 }
 
+static void *resize(es_domain *domain, void *block, size_t old_size, size_t new_size) {
+  const es_domain_options *options = &domain->options;
+
+  if (options->allocate != NULL)
+    return options->allocate(options->allocate_data, block, old_size, new_size);
+  if (new_size > 0) return realloc(block, new_size);
+  free(block);
+  return NULL;
+}
+
 void *es__limits_allocate(void *data, void *block, size_t old_size, size_t new_size) {
   es_domain *domain = data;
   es_limits *limits = &domain->limits;
@@ -138,7 +148,7 @@ void *es__limits_allocate(void *data, void *block, size_t old_size, size_t new_s
 
   if (new_size == 0) {
     limits->memory_used -= was;
-    free(block);
+    resize(domain, block, was, 0);
     return NULL;
   }
   if (new_size > was && new_size - was + limits->memory_used > limits->memory_limit) {
@@ -151,7 +161,7 @@ void *es__limits_allocate(void *data, void *block, size_t old_size, size_t new_s
     }
     if (domain->depth > 0) ask_for_attention(domain);
   }
-  out = realloc(block, new_size);
+  out = resize(domain, block, was, new_size);
   if (out != NULL) limits->memory_used = limits->memory_used - was + new_size;
   return out;
 }

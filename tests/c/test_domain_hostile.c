@@ -306,7 +306,7 @@ static void bytecode_is_refused(void **state) {
 
   (void)state;
   assert_int_equal(es__domain_run(domain, load_bytecode, NULL, &err), ES_ERR_LUA);
-  assert_non_null(strstr(err.message, "attempt to load a binary chunk"));
+  assert_non_null(strstr(err.message, "bytecode is refused"));
   es__domain_free(domain);
 }
 
