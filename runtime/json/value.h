@@ -30,6 +30,11 @@ const es_json_value *es__json_member(const es_json_value *object, const char *ke
 /* Appends the value in canonical form. */
 void es__json_write_value(es_buf *out, const es_json_value *value);
 
+/* Is the text canonical already? In one pass, without a tree; `scratch` is working memory. A text that is no JSON is an error,
+ * but a name that comes twice only makes *canonical false. */
+es_status es__json_check_canonical(bool *canonical, es_buf *scratch, const char *text,
+                                   size_t length, es_error *err);
+
 /* Rewrites any JSON text in canonical form. */
 es_status es__json_canonical(es_buf *out, const char *text, size_t length, es_error *err);
 
