@@ -31,8 +31,9 @@ end
 
 es.projection = require "es.projection".declare
 
-local Event = { __name = "es.new_event" }
-Event.__index = Event
+-- The methods are a table of their own: through an event nobody reaches the metatable, and so no `__gc` to set there.
+local methods = {}
+local Event = { __name = "es.new_event", __index = methods }
 
 local function copy(from)
   local out = {}
@@ -62,7 +63,7 @@ function es.event(event_type, data)
 end
 
 --- The same event with these metadata names added or replaced.
-function Event:with_metadata(fields)
+function methods:with_metadata(fields)
   if type(fields) ~= "table" then
     error("with_metadata: expected a table of names and values", 2)
   end
@@ -75,7 +76,7 @@ function Event:with_metadata(fields)
 end
 
 --- The same event, caused by `cause`: an event that the runtime handed out. It takes over its correlation.
-function Event:with_causation(cause)
+function methods:with_causation(cause)
   local handed_out = support.is_event(cause)
     or (type(cause) == "table" and support.is_uuid(cause.event_id) and support.is_uuid(cause.correlation_id))
   if not handed_out then
@@ -86,7 +87,7 @@ function Event:with_causation(cause)
   return out
 end
 
-Event.caused_by = Event.with_causation
+methods.caused_by = methods.with_causation
 
 --- True for an event made by es.event.
 function es.is_event(value)

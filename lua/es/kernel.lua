@@ -343,6 +343,9 @@ local function decided(aggregate, command_name, event, index, ctx)
     support.raise { status = "lua", code = "bad_event",
       message = ("%s: event %d, %s: %s"):format(where, index, event.event_type, problem.message) }
   end
+  if getmetatable(event.metadata) then -- `pairs` below would see what its __pairs shows, not what is stored
+    support.raise { status = "lua", code = "reserved_metadata", message = where .. ": metadata must be a plain table" }
+  end
   for key in pairs(event.metadata or {}) do
     if type(key) ~= "string" or key:sub(1, 1) == "$" or kernel.context_owns(key) then
       support.raise { status = "lua", code = "reserved_metadata",

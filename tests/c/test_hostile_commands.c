@@ -26,6 +26,8 @@ static const char *const bombs[] = {
     "return (('a'):rep(10000)):gsub('a-a-a-a-$b', '')",
     "setmetatable({}, { __gc = function() while true do end end })",
     "local x <close> = setmetatable({}, { __close = function() while true do end end })",
+    "es.event('Done').__index.__gc = function() while true do end end "
+    "for _ = 1, 1e6 do es.event 'Done' end",
     "local function f() return 1 + f() end return f()",
     "local t = {} while true do t[#t + 1] = { t } end",
     "local s = 'x' while true do s = s .. s end",
@@ -55,6 +57,9 @@ static const char *const bombs[] = {
     "state.x = 1",
     "cmd.x = 1",
     "es.event = nil",
+    "es.event('Done').__index.with_metadata = nil",
+    "local e = es.event 'Done' e.metadata = setmetatable({ request_id = 'forged' }, "
+    "{ __pairs = function() return function() end end }) return e",
     "rule.authenticated = function() return true end",
     "return ctx.new_id:find('x')",
     "return es.event('Done', { note = ('x'):rep(5 * 1024 * 1024) })",
