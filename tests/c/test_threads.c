@@ -9,7 +9,7 @@
 static const int limit_signal = -1;
 
 /* It does not know pthread_mutex_clocklock, only the unlocking that follows. */
-const char *__tsan_default_suppressions(void);
+ES_API const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void) { return "mutex:es__queue_\n"; }
 #else
 static const int limit_signal = 0;
