@@ -86,7 +86,13 @@ typedef struct mapping {
   size_t row, until;
   int64_t number; /* of the row, from 1 */
   int64_t now;
+  uint8_t correlation_id[ES_ID_SIZE]; /* of the row's events */
 } mapping;
+
+/* The id behind this one: new ones have 62 random bits, and asking for those is a system call. */
+static void next_id(uint8_t id[ES_ID_SIZE]) {
+  for (int i = ES_ID_SIZE - 1; i > 8 && ++id[i] == 0; i--) {}
+}
 
 static es_text member_text(lua_State *L, int table, const char *name) {
   es_text text = {NULL, 0};
@@ -196,11 +202,7 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
                  data + lengths[0], lengths[1], &why) != ES_OK)
     luaL_error(L, "out of memory");
   make_id(event->event_id, hash);
-  if (ordinal > 1) { /* a row's events belong together */
-    memcpy(event->correlation_id, event[-1].correlation_id, ES_ID_SIZE);
-  } else {
-    es__id_new(&import->rt->ids, event->correlation_id);
-  }
+  memcpy(event->correlation_id, job->correlation_id, ES_ID_SIZE);
   if (es__event_check(event, &why) != ES_OK) raise_bad(L, "an event", &why);
   lua_settop(L, at);
 }
@@ -235,6 +237,7 @@ static int run(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, job->import);
   for (; job->row < job->until; job->row++) {
     job->number++;
+    next_id(job->correlation_id);
     map_row(L, job, 2);
     lua_settop(L, 2);
   }
@@ -246,6 +249,7 @@ es_status es__import_map_run(es_import *import, es_error *err) {
   int64_t ignored = import->report.ignored_count;
   es_status status = ES_OK;
 
+  es__id_new(&import->rt->ids, job.correlation_id);
   while (job.row < import->row_count && status == ES_OK) {
     job.until = job.row + ROWS_PER_RUN;
     if (job.until > import->row_count) job.until = import->row_count;

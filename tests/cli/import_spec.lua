@@ -165,6 +165,25 @@ describe("import through a mapping", function()
     assert.truthy(result.out:find("^2 events imported, 0 were there already, 1 rows are no events, 3 lines"))
   end)
 
+  it("takes a list of events for a row, and its number for a key", function()
+    local folder = project()
+    write(folder .. "/list.lua", [[
+      local function moved(cents)
+        return { aggregate_type = "Account", aggregate_id = "7", event_type = "MoneyMoved", data = { cents = cents } }
+      end
+      return function(row, ctx) return { moved(row.cents), moved(ctx.row * 1000 + ctx.line) } end]])
+    local words = { "import", "-", "--format", "jsonl", "--map", "list.lua", "--name", "bank" }
+    local text = '{"cents":1}\n\n{"cents":2}\n'
+    assert.truthy(run(folder, words, text).out:find("^4 events imported"))
+    assert.truthy(run(folder, words, text).out:find("^0 events imported, 4 were there already"))
+    local log = run(folder, { "log", "--output", "jsonl" }).out
+    local correlations = {}
+    for id in log:gmatch '"correlation_id":"([^"]+)"' do correlations[#correlations + 1] = id end
+    assert.equal(correlations[1], correlations[2])
+    assert.not_equal(correlations[2], correlations[3])
+    assert.truthy(log:find('"data":{"cents":2003}', 1, true))
+  end)
+
   it("checks what the mapping answers against the modules, and keeps nothing of that group", function()
     local folder = project()
     local result = import(folder, "bank.jsonl", '{"account":"7","cents":1}\n{"account":"7","cents":"x"}\n')
