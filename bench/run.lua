@@ -28,7 +28,7 @@ do
 end
 
 local SIZES = options.quick and { store = 20000, write = 10000, single = 300, long = 10000, starts = 11, rounds = 3 }
-  or { store = 1000000, write = 200000, single = 3000, long = 10000, starts = 51, rounds = 5 }
+  or { store = 1000000, write = 100000, single = 2000, long = 10000, starts = 51, rounds = 5 }
 local rounds = math.tointeger(tonumber(options.rounds)) or SIZES.rounds
 local folder = options.folder or build .. "/bench-data"
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
