@@ -1,6 +1,8 @@
 /* test_import: an export's lines into an empty store, beside other events, cut short, damaged, twice; covers E1, C6. */
 #include "engine_support.h"
 
+#include "ledger/chain.h"
+
 static const char ledger[] =
     "local es = require 'es'\n"
     "local Account = es.aggregate 'Account'\n"
@@ -245,6 +247,52 @@ static void a_duplicate_is_refused(void **state) {
   damaged(f, ES_ERR_INTEGRITY, "position_gap", "line 4, position 3: ");
 }
 
+/* Line `number` with another id or version, and the hash that goes with it: a forgery that hashes cannot show. */
+static void forge(fixture *f, int number, const char *event_id, int64_t version) {
+  char *line = f->lines[number - 1], *texts = malloc(strlen(line) + 1);
+  es_buf scratch = {0};
+  es_chain *chain = NULL;
+  es_event event;
+
+  assert_int_equal(es__event_parse(&event, texts, &scratch, line, strlen(line), NULL), ES_OK);
+  if (event_id != NULL) assert_true(es_id_parse(event.event_id, event_id));
+  if (version > 0) event.version = version;
+  assert_int_equal(es__chain_new(&chain, NULL), ES_OK);
+  assert_int_equal(es__chain_hash(chain, event.hash, &event, NULL), ES_OK);
+  es_free(line);
+  assert_int_equal(es_event_json(&f->lines[number - 1], NULL, &event, ES_FORM_EXPORT, NULL), ES_OK);
+  es__chain_free(chain);
+  es__buf_free(&scratch);
+  free(texts);
+}
+
+static void take_id_of(const fixture *f, int number, char id[ES_ID_TEXT_SIZE]) {
+  const char *at = strstr(f->lines[number - 1], "\"event_id\":\"") + strlen("\"event_id\":\"");
+  memcpy(id, at, ES_ID_TEXT_SIZE - 1);
+  id[ES_ID_TEXT_SIZE - 1] = '\0';
+}
+
+static void a_duplicate_id_is_refused(void **state) { /* covers E1 */
+  fixture *f = *state;
+  char id[ES_ID_TEXT_SIZE];
+
+  take_id_of(f, 2, id);
+  forge(f, 4, id, 0);
+  begin(f, false, 4); /* in one group */
+  assert_int_equal(import_lines(f, 1, 4), ES_ERR_CONFLICT);
+  refused(f, ES_ERR_CONFLICT, "duplicate_event_id", "line 4, position 4: event id ");
+  refused(f, ES_ERR_CONFLICT, "duplicate_event_id", "comes twice in the input");
+  assert_int_equal(count_events(&f->to, NULL), 0);
+  damaged(f, ES_ERR_CONFLICT, "duplicate_event_id", "is stored already, at another position");
+}
+
+static void a_version_out_of_order_is_refused(void **state) {
+  fixture *f = *state;
+  forge(f, 4, NULL, 7);
+  damaged(f, ES_ERR_INTEGRITY, "version_order",
+          "line 4, position 4: version 7 of Account/b is out of order: the next one here is 2");
+}
+
 static void half_a_line_is_refused(void **state) {
   fixture *f = *state;
   f->lines[3][40] = '\0';
@@ -405,6 +453,8 @@ int main(void) {
       TEST(changed_content_is_refused),
       TEST(a_gap_is_refused),
       TEST(a_duplicate_is_refused),
+      TEST(a_duplicate_id_is_refused),
+      TEST(a_version_out_of_order_is_refused),
       TEST(half_a_line_is_refused),
       TEST(half_a_last_line_is_refused),
       TEST(bad_utf8_is_refused),

@@ -165,6 +165,16 @@ describe("import through a mapping", function()
     assert.truthy(result.out:find("^2 events imported, 0 were there already, 1 rows are no events, 3 lines"))
   end)
 
+  it("stores a row that comes twice once, and refuses one that comes with other content", function() -- covers E1
+    local twice = import(project(), "bank.csv", CSV .. CSV:match "\n([^\n]+\n)")
+    assert.truthy(twice.out:find("^2 events imported, 1 were there already"))
+    local folder = project()
+    local other = import(folder, "bank.csv", CSV .. "m2,7,-31,2024-01-16T10:30:00Z,user:jane\n")
+    assert.equal(3, other.status)
+    assert.truthy(other.err:find("bank.csv: line 4: event id [%x-]+ comes twice in the input"))
+    assert.equal("", run(folder, { "log" }).out)
+  end)
+
   it("takes a list of events for a row, and its number for a key", function()
     local folder = project()
     write(folder .. "/list.lua", [[
