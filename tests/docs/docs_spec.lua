@@ -114,8 +114,24 @@ describe("the guide", function()
         tested[document] = (tested[document] or 0) + (step.kind == "test" and 1 or 0)
       end
     end
-    for _, name in ipairs { "first-project", "authorization", "testing" } do
+    for _, name in ipairs {
+      "first-project", "authorization", "testing", "projections", "tenants", "error-handling", "audit",
+    } do
       assert.truthy((tested["docs/guide/" .. name .. ".md"] or 0) > 0, name)
+    end
+  end)
+end)
+
+describe("the guide to the trail", function()
+  it("runs an example of each purpose that it promises", function() -- covers E63
+    local text = read(root .. "/docs/guide/audit.md") .. "\n## "
+    for _, purpose in ipairs { "Audit trails", "User activity", "Security forensics", "Compliance", "Debugging" } do
+      local section = assert(text:match("\n## " .. purpose .. "\n(.-)\n## "), purpose)
+      local compared = 0
+      for _, step in ipairs(markdown.steps(section, purpose)) do
+        if step.kind == "test" and step.output then compared = compared + 1 end
+      end
+      assert.truthy(compared > 0, purpose)
     end
   end)
 end)
