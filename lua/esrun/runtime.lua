@@ -314,7 +314,7 @@ local function next_row(rows)
   local line = rows.text:sub(rows.at, first - 1)
   rows.at = last + 1
   if rows.form == "json" then return line end
-  return assert(core.decode(line))
+  return assert(core.decode_own(line))
 end
 
 --- Iterates over the rows of a projection's named query, for the context's tenant. Raises when the query fails.

@@ -52,6 +52,7 @@ extern const luaL_Reg host_ledger_methods[];
 int host_keygen(lua_State *L);
 int host_key_public(lua_State *L);
 int host_verify_proof(lua_State *L);
+int host_sign_detached(lua_State *L);
 
 /* What a verification looks at beside the store; it must outlive the call. */
 typedef struct host_evidence {
@@ -90,6 +91,8 @@ void host_drop_nulls(lua_State *L);
 /* The value at index as JSON; protected, so that what cannot be JSON is an error value. */
 es_status host_write_json(lua_State *L, int index, es_buf *out, const char *root, es_error *err);
 es_status host_read_json(lua_State *L, const char *text, size_t length, es_error *err);
+/* The same for what the runtime wrote, which may nest deeper and be longer than what is given to it. */
+es_status host_read_own_json(lua_State *L, const char *text, size_t length, es_error *err);
 /* Members of the table at index; raise on a wrong type. Texts stay on the stack, so that they live. none gives ES_NONE,
  * absent NULL. */
 const char *host_text(lua_State *L, int index, const char *name);

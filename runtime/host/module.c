@@ -40,6 +40,14 @@ static int decode(lua_State *L) {
   return host_read_json(L, text, length, &err) == ES_OK ? 1 : host_fail(L, &err);
 }
 
+/* decode_own(text): decode, for what the runtime wrote. */
+static int decode_own(lua_State *L) {
+  es_error err = ES_ERROR_INIT;
+  size_t length;
+  const char *text = luaL_checklstring(L, 1, &length);
+  return host_read_own_json(L, text, length, &err) == ES_OK ? 1 : host_fail(L, &err);
+}
+
 /* ---- Ids and times ---- */
 
 /* parse_actor(id) -> kind, name (nil for anonymous), or nil, message, code, details */
@@ -146,6 +154,7 @@ static int open_core(lua_State *L) {
       {"array", array},
       {"encode", encode},
       {"decode", decode},
+      {"decode_own", decode_own},
       {"parse_actor", parse_actor},
       {"parse_time", parse_time},
       {"time_text", time_text},
@@ -156,6 +165,7 @@ static int open_core(lua_State *L) {
       {"keygen", host_keygen},
       {"key_public", host_key_public},
       {"verify_proof", host_verify_proof},
+      {"sign_detached", host_sign_detached},
       {"restore", host_restore},
       {"layout", host_layout},
       {NULL, NULL},

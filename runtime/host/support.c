@@ -110,6 +110,7 @@ typedef struct json_call {
   const char *root;
   const char *text;
   size_t length;
+  bool own;
 } json_call;
 
 static int write_body(lua_State *L) {
@@ -132,16 +133,25 @@ es_status host_write_json(lua_State *L, int index, es_buf *out, const char *root
 
 static int read_body(lua_State *L) {
   json_call *call = lua_touserdata(L, 1);
-  es__lua_push_json(L, call->text, call->length);
+  if (call->own)
+    es__lua_push_own_json(L, call->text, call->length);
+  else
+    es__lua_push_json(L, call->text, call->length);
   return 1;
 }
 
-es_status host_read_json(lua_State *L, const char *text, size_t length, es_error *err) {
-  json_call call = {.text = text, .length = length};
-
+static es_status read_json(lua_State *L, json_call call, es_error *err) {
   lua_pushcfunction(L, read_body);
   lua_pushlightuserdata(L, &call);
   return lua_pcall(L, 1, 1, 0) == LUA_OK ? ES_OK : take_error(L, err);
+}
+
+es_status host_read_json(lua_State *L, const char *text, size_t length, es_error *err) {
+  return read_json(L, (json_call){.text = text, .length = length}, err);
+}
+
+es_status host_read_own_json(lua_State *L, const char *text, size_t length, es_error *err) {
+  return read_json(L, (json_call){.text = text, .length = length, .own = true}, err);
 }
 
 int host_push_result(lua_State *L, es_status status, char *const *box, bool as_text,
@@ -153,7 +163,7 @@ int host_push_result(lua_State *L, es_status status, char *const *box, bool as_t
     lua_pushstring(L, *box);
     return 1;
   }
-  status = host_read_json(L, *box, strlen(*box), &unreadable);
+  status = host_read_own_json(L, *box, strlen(*box), &unreadable);
   return status == ES_OK ? 1 : host_fail(L, &unreadable);
 }
 

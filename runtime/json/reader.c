@@ -26,10 +26,17 @@ void es__json_reader_init(es_json_reader *reader, const char *text, size_t lengt
   reader->at = 0;
   reader->max_depth =
       max_depth <= 0 || max_depth > ES_JSON_MAX_DEPTH ? ES_JSON_MAX_DEPTH : max_depth;
+  reader->max_bytes = ES_JSON_MAX_BYTES;
   reader->depth = 0;
   reader->state = WANT_VALUE;
   reader->own_scratch = (es_buf){0};
   reader->scratch = &reader->own_scratch;
+}
+
+void es__json_reader_init_own(es_json_reader *reader, const char *text, size_t length) {
+  es__json_reader_init(reader, text, length, 0);
+  reader->max_depth = ES_JSON_OWN_DEPTH;
+  reader->max_bytes = SIZE_MAX;
 }
 
 void es__json_reader_free(es_json_reader *reader) { es__buf_free(&reader->own_scratch); }
@@ -272,7 +279,7 @@ es_status es__json_next(es_json_reader *reader, es_json_token *token, es_error *
   es_status status;
 
   if ((reader->state & 15) == FAILED) return fail_again(reader, err);
-  if (reader->length > ES_JSON_MAX_BYTES)
+  if (reader->length > reader->max_bytes)
     return refuse_as(reader, 0, "json_too_large", "the text is longer than 16 MiB", err);
   reader->at = skip_space(reader, reader->at);
 

@@ -12,6 +12,9 @@
 
 enum { ES_JSON_MAX_DEPTH = 128, ES_JSON_MAX_BYTES = 16 * 1024 * 1024 };
 
+/* Levels of a document that this library wrote around values of at most ES_JSON_MAX_DEPTH. */
+enum { ES_JSON_OWN_DEPTH = 192 };
+
 typedef enum es_json_kind {
   ES_JSON_END, /* the whole text was read */
   ES_JSON_NULL,
@@ -40,10 +43,11 @@ typedef struct es_json_reader {
   size_t length;
   size_t at;
   int max_depth;
+  size_t max_bytes;
   int depth;
   /* The rest is the reader's own. */
   uint8_t state;
-  uint64_t in_object[ES_JSON_MAX_DEPTH / 64]; /* a bit for each open container: is it an object? */
+  uint64_t in_object[ES_JSON_OWN_DEPTH / 64]; /* a bit for each open container: is it an object? */
   const char *failed_code, *failed_reason;    /* of the error it stays in */
   size_t failed_at;
   es_buf own_scratch;
@@ -54,6 +58,8 @@ typedef struct es_json_reader {
 /* Starts reading `length` bytes; the text must outlive the reader. max_depth 0 means ES_JSON_MAX_DEPTH, which is
  * also the most. The reader may not be copied or moved (it points into itself). */
 void es__json_reader_init(es_json_reader *reader, const char *text, size_t length, int max_depth);
+/* The same for what this library wrote: a reply or an event as JSON is deeper and may be longer than the values it holds. */
+void es__json_reader_init_own(es_json_reader *reader, const char *text, size_t length);
 void es__json_reader_free(es_json_reader *reader);
 
 /* The next token. An error is ES_ERR_USAGE with code "malformed_json" (or "json_too_deep", "json_number_range",

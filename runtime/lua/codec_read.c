@@ -145,7 +145,7 @@ static void push_scalar(lua_State *L, const es_json_token *token) {
 
 static es_status read_all(lua_State *L, struct input *input, es_error *err) {
   es_json_reader *reader = &input->reader;
-  struct frame frames[ES_JSON_MAX_DEPTH];
+  struct frame frames[ES_JSON_OWN_DEPTH];
   es_json_token token;
   es_status status;
 
@@ -176,16 +176,27 @@ static es_status read_all(lua_State *L, struct input *input, es_error *err) {
   }
 }
 
-void es__lua_push_json(lua_State *L, const char *text, size_t length) {
+static void push_json(lua_State *L, const char *text, size_t length, bool own) {
   struct input input;
   es_error error;
 
   luaL_checkstack(L, 6, "no room to read JSON"); /* for a scalar; a container sees to itself */
   input.codec = es__lua_codec_names(L);
   input.names = lua_gettop(L);
-  es__json_reader_init(&input.reader, text, length, 0);
+  if (own)
+    es__json_reader_init_own(&input.reader, text, length);
+  else
+    es__json_reader_init(&input.reader, text, length, 0);
   input.reader.scratch = &input.codec->scratch;
   if (read_all(L, &input, &error) != ES_OK) es__domain_raise(L, &error);
   lua_remove(L, input.names);
   if (input.codec->scratch.capacity > SCRATCH_KEPT_BYTES) es__buf_free(&input.codec->scratch);
+}
+
+void es__lua_push_json(lua_State *L, const char *text, size_t length) {
+  push_json(L, text, length, false);
+}
+
+void es__lua_push_own_json(lua_State *L, const char *text, size_t length) {
+  push_json(L, text, length, true);
 }

@@ -74,6 +74,8 @@ void es__domain_unwrap(lua_State *L, int index);
 /* Pushes the value of a JSON text. Arrays carry the array metatable (es.array), null is es.null, an empty object is a plain
  * empty table. Raises an es_error ("malformed_json", "json_duplicate_key" …) naming line, column and path. */
 void es__lua_push_json(lua_State *L, const char *text, size_t length);
+/* The same for a document that this library wrote around values that are within the limits. */
+void es__lua_push_own_json(lua_State *L, const char *text, size_t length);
 
 /* Appends the canonical JSON of the value at index. A table with the array metatable or keys 1..n is an array, an empty
  * plain table is an object. Raises an es_error ES_ERR_USAGE ("not_json") whose message starts with the path under `root`,

@@ -57,6 +57,21 @@ describe("esrun exec", function()
     assert.equal(1, lines)
   end)
 
+  it("stores values as deep as is allowed, and every command can read them", function()
+    local deep = ("["):rep(127) .. ("]"):rep(127) -- with the object around it 128 levels
+    local more = "more:=" .. deep
+    for _, arguments in ipairs {
+      { "exec", "Account/1", "move", "cents=1", more, "--as", "user:jane" }, { "show", "Account/1" }, { "log" },
+      { "log", "--output", "json" }, { "project", "run" }, { "project", "query", "audit_log", "rows" },
+    } do
+      local result = support.run(folder, arguments)
+      assert.equal(0, result.status, arguments[1] .. ": " .. result.err)
+      assert.not_equal("", result.out)
+    end
+    assert.matches("128 levels", refused(exec("Account/1", "move", "cents=1", "more:=[" .. deep .. "]", JANE), 2))
+    assert.equal(2, event_count())
+  end)
+
   -- covers E18
   it("records that the local user said who acts", function()
     local reply = cjson.decode(exec("Account/1", "move", "cents=1", JANE, "--output", "json").out)

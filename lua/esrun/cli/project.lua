@@ -119,7 +119,7 @@ end
 -- The columns stand in the order of the query.
 local function print_text_rows(out, lines)
   local rows = {}
-  for position, line in ipairs(lines) do rows[position] = assert(core.decode(line)) end
+  for position, line in ipairs(lines) do rows[position] = assert(core.decode_own(line)) end
   if #rows > 0 then out:table(output.member_names(lines[1]), rows) end
 end
 

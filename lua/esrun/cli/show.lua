@@ -22,7 +22,7 @@ local function point_in_time(at)
 end
 
 local function print_state(out, text)
-  local loaded = assert(core.decode(text))
+  local loaded = assert(core.decode_own(text))
   local head = ("%s/%s at version %d"):format(loaded.aggregate_type, loaded.aggregate_id, loaded.version)
   if loaded.tenant_id ~= core.null then head = head .. " of tenant " .. loaded.tenant_id end
   if loaded.last_event_at ~= core.null then head = head .. ", last changed at " .. loaded.last_event_at end
