@@ -255,8 +255,10 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, 
   es_status status;
   bool found = false;
   int left = command->expected_version == ES_ANY_VERSION ? rt->conflict_retries : 0;
+  es_error unseen = ES_ERROR_INIT;
 
   *out = NULL;
+  if (err == NULL) err = &unseen; /* the log and $audit tell it all the same */
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = check_names(command, err);
   if (status != ES_OK) return status;
@@ -278,19 +280,17 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, 
   status = es__execution_params(execution, err);
   if (status == ES_OK) status = find_reply(&self, out, &found, err);
   if (status == ES_OK && !found) {
-    do {
-      status = try_once(&self, out, err);
-    } while (status == ES_ERR_CONFLICT && left-- > 0);
+    while ((status = try_once(&self, out, err)) == ES_ERR_CONFLICT && left-- > 0)
+      es__error_clear(err); /* another attempt may succeed */
   }
   if (status == ES_ERR_LUA) {
     name_command(err, command);
-    if (err != NULL) record_outcome(&self, "$CommandFailed", err->code, err);
+    record_outcome(&self, "$CommandFailed", err->code, err);
   }
   if (status != ES_OK) {
     es__log(rt, status == ES_ERR_LUA || status == ES_ERR_STORE ? ES_LOG_ERROR : ES_LOG_INFO,
-            err == NULL ? es_status_name(status) : err->code, "%s/%s %s: %s",
-            command->aggregate_type, command->aggregate_id, command->command,
-            err == NULL ? es_status_name(status) : err->message);
+            err->code, "%s/%s %s: %s", command->aggregate_type, command->aggregate_id,
+            command->command, err->message);
   }
   rt->execution = NULL;
   attempt_free(&self);

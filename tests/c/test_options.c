@@ -271,10 +271,19 @@ static void a_log_record_says_who_acts_for_whom_in_which_request(void **state) {
   has(&book, "\"tenant_id\":\"acme\"");
   has(&book, "\"request_id\":\"req-7\"");
   has(&book, "\"correlation_id\":\"0190a3c4-7f2e-7c11-8a53-0123456789ab\"");
+
+  es_command unwatched = ES_COMMAND_INIT; /* the caller does not want to know: the log does */
+  es_reply *reply = NULL;
+  unwatched.aggregate_type = "Note";
+  unwatched.aggregate_id = "a";
+  unwatched.command = "refuse";
+  assert_int_equal(es_execute(&reply, self.rt, &unwatched, NULL), ES_ERR_REJECTED);
+  assert_int_equal(book.count, 2);
+  has(&book, "\"message\":\"Note/a refuse: Not today\"");
   leave(&self, token);
 
   assert_int_equal(execute(&self, "Note", "a", "refuse", NULL), ES_ERR_DENIED);
-  assert_int_equal(book.count, 2);
+  assert_int_equal(book.count, 3);
   assert_null(strstr(book.last, "user:jane")); /* the frame was left */
   assert_null(strstr(book.last, "acme"));
   es_close(self.rt);

@@ -129,6 +129,8 @@ static void run_all(worker workers[THREADS]) {
   for (int i = 0; i < THREADS; i++) {
     if (workers[i].status != ES_OK)
       fail_msg("thread %d: %s (%s)", i, workers[i].err.message, workers[i].err.hint);
+    assert_int_equal(workers[i].err.status,
+                     ES_OK); /* no conflict of an attempt that was repeated */
   }
 }
 

@@ -70,6 +70,8 @@ CMAKE
 cmake_build find_package-static
 works "$scratch/find_package-static/embed_c" find_package-static
 
+lua5.4 "$root/tests/install/guide.lua" "$root" docs/guide/embedding.md "$scratch/guide" || fail "the embedding guide is wrong"
+
 # ---- Plain lua5.4 ----
 
 said=$(env -i PATH="$PATH" LUA_PATH="$prefix/share/lua/5.4/?.lua;;" LUA_CPATH="$library/lua/5.4/?.so;;" \
@@ -89,4 +91,4 @@ said=$(env -i PATH="$prefix/bin:$PATH" NO_COLOR=1 esrun --project "$root/example
   exec Document/notes create title=Notes content=- --as user:jane --output jsonl) || fail "the command does not work"
 [[ $said == *'"version":1'* ]] || fail "the command said: $said"
 
-echo "installed and used: libraries, packages, Lua module, command"
+echo "installed and used: libraries, packages, the guide, Lua module, command"
