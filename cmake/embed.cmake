@@ -4,6 +4,10 @@
 set(EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/embed_files.cmake)
 set(EMBED_COMPILER ${CMAKE_CURRENT_LIST_DIR}/bytecode.lua)
 find_program(LUA_INTERPRETER lua5.4 DOC "Compiles the runtime's own Lua files; without it their text is compiled at each start")
+# The command line's option parser is compiled in as esrun.argparse: compiling it at each start would take longer than what a
+# short command does. Its text, which begins with its licence, comes along; without the file it is required at run time.
+find_file(LUA_ARGPARSE argparse.lua PATHS /usr/share/lua/5.4 NO_DEFAULT_PATH DOC "lua-argparse's module")
+
 function(embed_lua table)
   embed_files(${table} "*.lua" ${ARGN})
   set(${table} ${${table}} PARENT_SCOPE)
@@ -23,6 +27,10 @@ function(embed_files table patterns)
   foreach(file ${files})
     list(APPEND inputs ${CMAKE_SOURCE_DIR}/${file})
   endforeach()
+  if(table STREQUAL es_host_modules AND LUA_ARGPARSE)
+    list(APPEND files lua/esrun/argparse.lua@${LUA_ARGPARSE})
+    list(APPEND inputs ${LUA_ARGPARSE})
+  endif()
   string(REPLACE ";" "," joined "${files}")
   add_custom_command(
     OUTPUT ${out}

@@ -1,5 +1,6 @@
 # Writes the C file for embed_lua(): bytes as numbers, since string literals have a length limit. Files below lua/ are the
-# runtime's own: they get bytecode beside their text when LUA, an interpreter, is there to compile them.
+# runtime's own: they get bytecode beside their text when LUA, an interpreter, is there to compile them. A file that is not in
+# SOURCE_DIR reads NAME@PATH.
 set(text "#include \"base/embedded.h\"\n\n")
 set(rows "")
 set(number 0)
@@ -18,11 +19,16 @@ if(LUA)
 endif()
 string(REPLACE "," ";" files "${FILES}")
 foreach(file ${files})
-  to_bytes(bytes ${SOURCE_DIR}/${file})
+  set(path ${SOURCE_DIR}/${file})
+  if(file MATCHES "^(.+)@(.+)$")
+    set(file ${CMAKE_MATCH_1})
+    set(path ${CMAKE_MATCH_2})
+  endif()
+  to_bytes(bytes ${path})
   string(APPEND text "static const unsigned char file_${number}[] = {\n${bytes}0x00};\n")
   set(code "0, 0, 0")
   if(release AND file MATCHES "^lua/")
-    execute_process(COMMAND ${LUA} ${CMAKE_CURRENT_LIST_DIR}/bytecode.lua ${file} ${SOURCE_DIR}/${file} ${OUT}.code
+    execute_process(COMMAND ${LUA} ${CMAKE_CURRENT_LIST_DIR}/bytecode.lua ${file} ${path} ${OUT}.code
       COMMAND_ERROR_IS_FATAL ANY)
     to_bytes(bytes ${OUT}.code)
     file(REMOVE ${OUT}.code)

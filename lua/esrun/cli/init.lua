@@ -67,7 +67,8 @@ end
 --- The parser of one command, with the options that every command has.
 function cli.parser(name)
   local command = module_of(name)
-  local parser = require "argparse"("esrun " .. name, command.description):add_help(false)
+  local argparse = require(package.preload["esrun.argparse"] and "esrun.argparse" or "argparse")
+  local parser = argparse("esrun " .. name, command.description):add_help(false)
   parser.error = function(_, message)
     local first, tip = message:match("^(.-)\n(.*)$") -- argparse says "Did you mean …" on a second line
     errors.usage(first or message, (tip and tip:gsub("^Did", "did") .. " " or "") .. "see esrun help " .. name)
