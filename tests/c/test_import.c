@@ -419,6 +419,15 @@ static void positions_that_fall_are_refused(void **state) {
 
 /* ---- misuse ---- */
 
+static void a_store_in_memory_is_not_backed_up(void **state) {
+  fixture *f = *state;
+  char path[128];
+  snprintf(path, sizeof path, "%s/copy.db", f->from.folder);
+  assert_int_equal(es_backup(NULL, f->from.rt, path, NULL, NULL, &f->to.err), ES_ERR_USAGE);
+  refused(f, ES_ERR_USAGE, "in_memory", "there is no file to copy");
+  assert_int_not_equal(access(path, F_OK), 0);
+}
+
 static void misuse_is_refused(void **state) {
   fixture *f = *state;
   es_import_options options = ES_IMPORT_INIT;
@@ -464,6 +473,7 @@ int main(void) {
       TEST(a_stream_with_other_content_is_a_conflict),
       TEST(a_version_that_is_missing_is_a_conflict),
       TEST(positions_that_fall_are_refused),
+      TEST(a_store_in_memory_is_not_backed_up),
       TEST(misuse_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,11 @@ done
 ((acknowledged > 0)) || fail "not one command was stored: $(cat "$work/error")"
 grep -qi 'full' "$work/error" || fail "the error does not say that the disk is full: $(cat "$work/error")"
 
+if esrun export --out "$work/disk/all.jsonl" 2>"$work/error"; then fail "an export fits on a full disk"; fi
+if [[ -e $work/disk/all.jsonl || -e $work/disk/all.jsonl.part ]]; then fail "a failed export left a file"; fi
+if esrun backup "$work/disk/copy.db" 2>"$work/error"; then fail "a backup fits on a full disk"; fi
+if [[ -e $work/disk/copy.db || -e $work/disk/copy.db.part ]]; then fail "a failed backup left a file"; fi
+
 mount -o remount,size=8m "$work/disk"
 stored=$(esrun log --output jsonl | wc -l)
 ((stored == acknowledged)) || fail "$acknowledged commands were acknowledged, $stored events are stored"
