@@ -27,6 +27,15 @@ function ledger.keygen(options) return core.keygen(options) end
 ---@return esrun.Details? details
 function ledger.key_public(key) return core.key_public(key) end
 
+--- A detached RSA-PSS signature over bytes, as `openssl dgst` checks it, and the public key as a PEM.
+---@param key esrun.SigningKey a PEM
+---@param bytes string
+---@return string? signature
+---@return string? public_key or the message of the failure
+---@return string? code
+---@return esrun.Details? details
+function ledger.sign_detached(key, bytes) return core.sign_detached(key, bytes) end
+
 --- Checks a proof file's text without any store. Answers what was proved: { proves = "inclusion"|"consistency", origin, size,
 --- root, signed_by, position, event_id, … }.
 ---@param check { proof: string, keys: string[], event: string?, older: string? }

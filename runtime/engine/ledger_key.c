@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "engine/ledger.h"
+#include "ledger/detached.h"
 #include "ledger/key_file.h"
 
 enum { KEY_FILE_MAX = 8192 };
@@ -121,5 +122,32 @@ es_status es_key_public(char **vkey, const es_signing_key *key, es_error *err) {
   *vkey = NULL;
   if (status == ES_OK) status = hand_out_vkey(vkey, &secret.vkey, err);
   es__skey_clear(&secret);
+  return status;
+}
+
+es_status es_sign_detached(char **signature, size_t *signature_length, char **public_key,
+                           const es_signing_key *key, const void *bytes, size_t length,
+                           es_error *err) {
+  es_buf pem = {0}, made = {0}, public_pem = {0};
+  es_status status = ES_OK;
+
+  *signature = *public_key = NULL;
+  *signature_length = 0;
+  if (key->text != NULL) {
+    es__buf_text(&pem, key->text);
+  } else if (key->path != NULL) {
+    status = read_secret(&pem, key->path, err);
+  }
+  if (status == ES_OK)
+    status = es__detached_sign(&made, &public_pem, (es_text){pem.data, pem.length}, key->passphrase,
+                               (es_text){bytes, length}, err);
+  if (status == ES_OK) {
+    *signature = es__buf_take(&made, signature_length);
+    *public_key = es__buf_take(&public_pem, NULL);
+    if (*signature == NULL || *public_key == NULL) status = es__no_memory(err);
+  }
+  es__key_file_wipe(&pem);
+  es__buf_free(&made);
+  es__buf_free(&public_pem);
   return status;
 }

@@ -66,6 +66,27 @@ int host_key_public(lua_State *L) {
   return 1;
 }
 
+/* sign_detached({ path, text, passphrase }, bytes) -> signature, public key */
+int host_sign_detached(lua_State *L) {
+  es_error err = ES_ERROR_INIT;
+  es_signing_key key;
+  size_t length, signature_length;
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  char **signature, **public_key;
+
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  key = signing_key(L);
+  signature = host_push_text(L);
+  public_key = host_push_text(L);
+  if (es_sign_detached(signature, &signature_length, public_key, &key, bytes, length, &err) !=
+      ES_OK)
+    return host_fail(L, &err);
+  lua_pushlstring(L, *signature, signature_length);
+  lua_pushstring(L, *public_key);
+  return 2;
+}
+
 /* verify_proof { proof, keys, event, older } -> result */
 int host_verify_proof(lua_State *L) {
   es_proof_check check = ES_PROOF_CHECK_INIT;

@@ -566,6 +566,12 @@ typedef struct es_checkpoint_options {
 ES_API es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options *options,
                                es_error *err);
 
+/* A detached RSA-PSS signature (SHA-256, MGF1 with SHA-256, the longest salt) over bytes, as `openssl dgst` checks it. The key
+ * is a PEM, from a file that nobody else can read or as text. *signature and *public_key, a PEM, are freed with es_free(). */
+ES_API es_status es_sign_detached(char **signature, size_t *signature_length, char **public_key,
+                                  const es_signing_key *key, const void *bytes, size_t length,
+                                  es_error *err);
+
 typedef struct es_prove_options {
   size_t size;
   const char *event_id; /* prove that this event is in the tree, or … */

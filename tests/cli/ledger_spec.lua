@@ -202,4 +202,35 @@ describe("esrun's ledger", function()
     assert.equal(5, p.run("prove", "01890a5d-0000-7000-8000-000000000000").status)
     assert.equal(2, p.run("prove").status)
   end)
+
+  -- covers C11
+  it("makes a bundle that an auditor checks with sha256sum, openssl and a verifier key", function()
+    local p = project()
+    p.must "keygen"
+    local early = p.run("export", "--bundle", p.home .. "/bundle")
+    assert.equal(5, early.status)
+    assert.matches("no checkpoint was signed yet", early.err)
+    p.must "checkpoint"
+    p.move(9) -- not signed, so not in the bundle
+    p.shell "openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out $HOME/rsa && chmod 600 $HOME/rsa"
+    p.must("export", "--bundle", p.home .. "/bundle", "--rsa-key", p.home .. "/rsa")
+    local function audit(command) return p.shell("cd $HOME/bundle && " .. command) end
+    assert.equal("2\n", audit("wc -l <events.jsonl").out)
+    assert.equal(0, audit("sha256sum --check --quiet SHA256SUMS").status)
+    local instructions = support.read(p.home .. "/bundle/README")
+    local openssl = instructions:match("(openssl dgst.-SHA256SUMS%.sig SHA256SUMS)")
+    assert.equal("Verified OK\n", audit(openssl).out)
+    local check = quote(support.bin) .. " verify-proof proofs/2.tlog-proof --key vkey --event \"$(sed -n 2p events.jsonl)\""
+    assert.matches("^proved: position 2", audit(check).out)
+    audit "sed -i s/cents/Cents/ events.jsonl"
+    assert.equal(6, audit(check).status)
+    assert.equal(1, audit("sha256sum --check --quiet SHA256SUMS").status)
+    audit "echo >>SHA256SUMS"
+    assert.not_equal(0, audit(openssl).status)
+    assert.equal(2, p.run("export", "--bundle", p.home .. "/bundle").status)
+    p.shell "chmod 644 $HOME/rsa"
+    local readable = p.run("export", "--bundle", p.home .. "/other", "--rsa-key", p.home .. "/rsa")
+    assert.equal(2, readable.status)
+    assert.is_false(support.exists(p.home .. "/other/README"))
+  end)
 end)

@@ -12,6 +12,11 @@ function export.define(parser)
   target.define_filter(parser)
   parser:option "--format":argname "FORMAT":choices { "esrun", "cortex" }:default "esrun"
     :description "esrun (default), or cortex: chained JSON lines as json.dumps would write them."
+  parser:option "--bundle":argname "DIR":description
+    "Make a folder for an auditor: events, checkpoint, proofs, verifier key, instructions."
+  parser:option "--vkey":argname "VKEY":description "For a bundle: the verifier key of the ledger's signer, or a file with it."
+  parser:option "--rsa-key":argname "FILE":description
+    "For a bundle: sign it with this RSA key, a PEM, so that openssl verifies it."
   parser:option "-o --out":argname "FILE":description "Write to a file, which appears when it is complete."
 end
 
@@ -48,7 +53,10 @@ function export.run(call, args)
   if call.out.mode == "table" then call.out.mode = "jsonl" end -- there is no text form
   local es = call:open { read_only = true }
   local scope <close> = es.context.enter { operator_scope = true }
-  if args.out then
+  if args.bundle then
+    if args.format ~= "esrun" then errors.usage("a bundle holds events as esrun exports them, not " .. args.format) end
+    require "esrun.cli.bundle".write(es, filter, { path = args.bundle, vkey = args.vkey, rsa_key = args.rsa_key })
+  elseif args.out then
     write_file(call, es, filter, args.out)
   else
     write_events(call, es, filter)
