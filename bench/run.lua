@@ -1,6 +1,6 @@
 -- bench/run.lua: compares bare C over SQLite with esrun, case by case: both in turn, several rounds, medians. Prints a
--- Markdown table and writes everything as JSON. Usage: lua5.4 bench/run.lua BUILD [--quick] [--rounds N] [--only TEXT]
--- [--json FILE] [--markdown FILE] [--folder DIR]. Knows the programs of BUILD; measures nothing itself.
+-- Markdown table and writes everything as JSON. Usage: lua5.4 bench/run.lua BUILD [--quick] [--events N] [--rounds N]
+-- [--only TEXT,TEXT] [--json FILE] [--markdown FILE] [--folder DIR]. Knows the programs of BUILD; measures nothing itself.
 
 local build = arg[1]
 local options = { rounds = nil, only = nil, json = nil, markdown = nil, folder = nil, quick = false }
@@ -16,7 +16,7 @@ do
     local name = arg[at]:match("^%-%-(%a+)$")
     if name == "quick" then
       options.quick = true
-    elseif name and ("rounds only json markdown folder"):find(name, 1, true) and arg[at + 1] then
+    elseif name and ("events rounds only json markdown folder"):find(name, 1, true) and arg[at + 1] then
       at = at + 1
       options[name] = arg[at]
     else
@@ -29,6 +29,10 @@ end
 
 local SIZES = options.quick and { store = 20000, write = 10000, single = 300, long = 10000, starts = 11, rounds = 3 }
   or { store = 1000000, write = 100000, single = 2000, long = 10000, starts = 51, rounds = 5 }
+if options.events then
+  local events = math.tointeger(tonumber(options.events)) or fail("--events takes a number")
+  SIZES.store, SIZES.write = events, math.max(events // 10, 4000)
+end
 local rounds = math.tointeger(tonumber(options.rounds)) or SIZES.rounds
 local folder = options.folder or build .. "/bench-data"
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
@@ -369,7 +373,13 @@ end
 
 -- ---- All of it -----------------------------------------------------------------------------------------------------
 
-local function wanted(name) return not options.only or name:find(options.only, 1, true) ~= nil end
+local function wanted(name)
+  if not options.only then return true end
+  for part in options.only:gmatch("[^,]+") do
+    if name:find(part, 1, true) then return true end
+  end
+  return false
+end
 
 shell("mkdir -p " .. quote(folder))
 remove(shared)
