@@ -206,7 +206,7 @@ static void damaged_indexes_and_schemas_are_named(void **state) {
       {"DROP TRIGGER events_no_delete", "schema"},
       {"DROP INDEX events_by_actor", "schema"},
       {"CREATE TABLE beside (a)", "schema"},
-      {"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'ABORT', 'FAIL')"
+      {"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'append', 'upend')"
        " WHERE name = 'events_guard'",
        "schema"},
   };

@@ -9,7 +9,8 @@ local source_checks = require "esrun.lint.source_checks"
 local tokens = require "esrun.lint.tokens"
 
 local lint = {
-  description = "Look for mistakes in the project's modules. Exit status 1 when an error is found, with --strict also for warnings. "
+  description = "Look for mistakes in the project's modules. Exit status 1 when an error is found, with --strict also for"
+    .. " warnings. "
     .. "`-- lint: RULE` on a line, or alone on the line before, silences that rule there.",
 }
 
@@ -72,7 +73,9 @@ end
 
 -- The module folders as the settings name them; the usual ones while the project does not load.
 local function module_folders(es, folder)
-  local out = { aggregates = { folder .. "/aggregates" }, projections = { folder .. "/projections" }, library = { folder .. "/lib" } }
+  local out = {
+    aggregates = { folder .. "/aggregates" }, projections = { folder .. "/projections" }, library = { folder .. "/lib" },
+  }
   for _, setting in ipairs(es and es:config() or {}) do
     if out[setting.setting] then out[setting.setting] = setting.value end
   end
@@ -102,7 +105,7 @@ local function check_sources(modules, folders)
   for _, module in pairs(modules) do source_checks.run(module.source, module.add, is_known) end
 end
 
-local function check_declarations(modules, findings, es)
+local function check_declarations(modules, es)
   local description = errors.check(es:describe())
   local known = {}
   for name, aggregate in pairs(description.aggregates) do
@@ -132,7 +135,7 @@ function lint.check(folder)
   end
   for _ in pairs(modules) do count = count + 1 end
   check_sources(modules, folders)
-  if es then check_declarations(modules, findings, es) else add_failure(modules, findings, message, details) end
+  if es then check_declarations(modules, es) else add_failure(modules, findings, message, details) end
   table.sort(findings, function(a, b)
     if a.file ~= b.file then return a.file < b.file end
     if a.line ~= b.line then return a.line < b.line end
