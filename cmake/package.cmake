@@ -47,6 +47,69 @@ endif()
 
 # ---- The command ----
 
+# The command prints its own man page and completions, so that they cannot say anything else than it does. A sanitizer's build
+# would run it much slower, and is not installed.
 if(TARGET esrun_command)
   install(TARGETS esrun_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT command)
+  if(NOT ESRUN_SANITIZE AND NOT ESRUN_TSAN)
+    set(SHELL_FILES)
+    foreach(format man bash zsh fish)
+      set(file ${CMAKE_BINARY_DIR}/shell/esrun.${format})
+      add_custom_command(OUTPUT ${file} COMMAND esrun_command help --format ${format} > ${file} DEPENDS esrun_command)
+      list(APPEND SHELL_FILES ${file})
+    endforeach()
+    file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/shell)
+    add_custom_target(esrun_shell ALL DEPENDS ${SHELL_FILES})
+    set(ZSH_DIR zsh/site-functions)
+    if(CMAKE_INSTALL_PREFIX STREQUAL "/usr" AND EXISTS /etc/debian_version)
+      set(ZSH_DIR zsh/vendor-completions) # where Debian's zsh looks for what packages bring
+    endif()
+    install(FILES ${CMAKE_BINARY_DIR}/shell/esrun.man DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
+      RENAME esrun.1 COMPONENT command)
+    install(FILES ${CMAKE_BINARY_DIR}/shell/esrun.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+      RENAME esrun COMPONENT command)
+    install(FILES ${CMAKE_BINARY_DIR}/shell/esrun.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/${ZSH_DIR}
+      RENAME _esrun COMPONENT command)
+    install(FILES ${CMAKE_BINARY_DIR}/shell/esrun.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
+      COMPONENT command)
+  endif()
 endif()
+
+# ---- Debian packages ----
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME esrun)
+set(CPACK_PACKAGE_CONTACT "The esrun maintainers <esrun@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Event sourcing runtime with domain modules in Lua")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_COMPONENTS_ALL runtime dev lua command)
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON) # the libraries that the binaries name
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_SECTION libs)
+
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libesrun0)
+set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "Event sourcing runtime: shared library")
+
+set(CPACK_DEBIAN_DEV_PACKAGE_NAME libesrun-dev)
+set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEV_PACKAGE_SHLIBDEPS OFF)
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS
+  "libesrun0 (= ${PROJECT_VERSION}), liblua5.4-dev, libsqlite3-dev (>= 3.37), libssl-dev, uuid-dev")
+set(CPACK_COMPONENT_DEV_DESCRIPTION "Event sourcing runtime: header and files to build programs with")
+
+set(CPACK_DEBIAN_LUA_PACKAGE_NAME lua-esrun)
+set(CPACK_DEBIAN_LUA_PACKAGE_SECTION interpreters)
+set(CPACK_DEBIAN_LUA_PACKAGE_RECOMMENDS lua5.4)
+set(CPACK_COMPONENT_LUA_DESCRIPTION "Event sourcing runtime: module for Lua 5.4 and annotations for editors")
+
+set(CPACK_DEBIAN_COMMAND_PACKAGE_NAME esrun)
+set(CPACK_DEBIAN_COMMAND_PACKAGE_SECTION utils)
+if(NOT LUA_ARGPARSE) # otherwise compiled in
+  set(CPACK_DEBIAN_COMMAND_PACKAGE_DEPENDS lua-argparse)
+endif()
+set(CPACK_DEBIAN_COMMAND_PACKAGE_RECOMMENDS "lua-busted, lua-cjson, lua-esrun, lua5.4")
+set(CPACK_COMPONENT_COMMAND_DESCRIPTION "Event sourcing runtime: the esrun command")
+include(CPack)

@@ -91,4 +91,23 @@ said=$(env -i PATH="$prefix/bin:$PATH" NO_COLOR=1 esrun --project "$root/example
   exec Document/notes create title=Notes content=- --as user:jane --output jsonl) || fail "the command does not work"
 [[ $said == *'"version":1'* ]] || fail "the command said: $said"
 
-echo "installed and used: libraries, packages, the guide, Lua module, command"
+# ---- Its man page and completions: every command, from the command's own description ----
+
+mapfile -t commands < <("$prefix/bin/esrun" help --output jsonl | sed -n 's/.*"command":"\([a-z-]*\)".*/\1/p')
+((${#commands[@]} > 10)) || fail "esrun help names ${#commands[@]} commands"
+for command in "${commands[@]}"; do
+  grep -qx ".SS esrun $command" "$prefix/share/man/man1/esrun.1" || fail "the man page lacks $command"
+  grep -qw -- "$command" "$prefix/share/zsh/site-functions/_esrun" || fail "zsh's completions lack $command"
+  grep -qw -- "$command" "$prefix/share/fish/vendor_completions.d/esrun.fish" || fail "fish's completions lack $command"
+done
+LC_ALL=C grep -n '[^ -~]' "$prefix/share/man/man1/esrun.1" && fail "the man page is not plain ASCII"
+
+# completed WORD...: what bash offers for the last word.
+completed() {
+  bash -c 'source "$1"; shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
+    _esrun esrun "${!#}" ""; printf "%s " "${COMPREPLY[@]}"' - "$prefix/share/bash-completion/completions/esrun" "$@"
+}
+same "bash completes a command" "verify verify-proof " "$(completed esrun veri)"
+same "bash completes a command's option" "--dry-run " "$(completed esrun exec --dr)"
+
+echo "installed and used: libraries, packages, the guide, Lua module, command, man page, completions"

@@ -4,6 +4,8 @@ local help = { description = "Help on esrun, or on one command." }
 
 function help.define(parser)
   parser:argument "command":argname "COMMAND":args "?":description "The command to explain."
+  parser:option "--format":argname "FORMAT":choices { "man", "bash", "zsh", "fish" }
+    :description "Print the man page, or a shell's completions, instead."
 end
 
 local function overview(out)
@@ -26,6 +28,10 @@ local function as_json(out)
 end
 
 function help.run(call, args)
+  if args.format then
+    io.stdout:write(require "esrun.cli.manual"[args.format]())
+    return
+  end
   local cli = require "esrun.cli"
   local name = args.command
   if name == nil then

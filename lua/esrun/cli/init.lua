@@ -64,20 +64,29 @@ end
 
 -- Parsing -----------------------------------------------------------------------------------------------------------
 
---- The parser of one command, with the options that every command has.
-function cli.parser(name)
-  local command = module_of(name)
-  local argparse = require(package.preload["esrun.argparse"] and "esrun.argparse" or "argparse")
-  local parser = argparse("esrun " .. name, command.description):add_help(false)
-  parser.error = function(_, message)
-    local first, tip = message:match("^(.-)\n(.*)$") -- argparse says "Did you mean …" on a second line
-    errors.usage(first or message, (tip and tip:gsub("^Did", "did") .. " " or "") .. "see esrun help " .. name)
-  end
-  command.define(parser)
+--- A new argparse parser.
+function cli.argparse(name, description)
+  return require(package.preload["esrun.argparse"] and "esrun.argparse" or "argparse")(name, description)
+end
+
+--- Gives a parser what one command takes, and the options that every command has.
+function cli.define(parser, name)
+  module_of(name).define(parser)
   parser:option "--project":argname "DIR":description "The project's folder (default: the nearest upward with esrun.lua)."
   parser:option "--store":argname "FILE":description "The store (default: as esrun.lua says)."
   parser:option "--output":argname "FORMAT":choices { "auto", "table", "json", "jsonl" }
     :description "auto, table, json (one document) or jsonl (one object a line)."
+end
+
+--- The parser of one command.
+function cli.parser(name)
+  local command = module_of(name)
+  local parser = cli.argparse("esrun " .. name, command.description):add_help(false)
+  parser.error = function(_, message)
+    local first, tip = message:match("^(.-)\n(.*)$") -- argparse says "Did you mean …" on a second line
+    errors.usage(first or message, (tip and tip:gsub("^Did", "did") .. " " or "") .. "see esrun help " .. name)
+  end
+  cli.define(parser, name)
   parser:flag "-h --help":description "Show this help.":action(function() error({ help = parser:get_help() }, 0) end)
   return parser, command
 end
