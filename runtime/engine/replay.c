@@ -29,7 +29,13 @@ static es_status fold_into(replay *self, es_domain *domain, const es_fold *how, 
   *out = *how;
   status = es__fold(out, domain, self->rt->store, err);
   es__buf_clear(state);
-  if (status == ES_OK) status = es__fold_write_state(state, domain, err);
+  if (status != ES_OK) return status;
+  status = es__fold_write_state(state, domain, err);
+  if (status != ES_OK) {
+    es__wrap(err, "%.*s/%.*s", (int)how->stream.aggregate_type.length,
+             how->stream.aggregate_type.data, (int)how->stream.aggregate_id.length,
+             how->stream.aggregate_id.data);
+  }
   return status;
 }
 

@@ -31,6 +31,7 @@ static int count_files(const char *store, const char *prefix) {
   return count;
 }
 
+/* covers E41 */
 static void reads_go_on_while_a_rebuild_takes_over(void **state) {
   place *p = *state;
   world w, reader;

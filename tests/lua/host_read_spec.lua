@@ -256,6 +256,22 @@ describe("esrun", function()
       assert.matches("Dice/1", message, 1, true)
       assert.matches("eyes", message)
     end)
+
+    it("names the stream whose state is no plain data", function()
+      local folder = support.project { ["aggregates/odd.lua"] = [[
+        local es, rule = require "es", require "es.rule"
+        local Odd = es.aggregate "Odd"
+        Odd.events = { OddDone = {} }
+        Odd.apply = { OddDone = function(odd) odd.callback = function() end end }
+        Odd.commands = { act = { allow = rule.anyone, decide = function() return es.event "OddDone" end } }
+        return Odd
+      ]] }
+      local other <close> = assert(esrun.open { project = folder, store = ":memory:" })
+      assert(other:execute("Odd/7", "act"))
+      local report, message = other:replay { check = true }
+      assert.is_nil(report)
+      assert.matches("Odd/7: state.callback", message, 1, true)
+    end)
   end)
 
   describe("facts", function()
