@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "engine/ledger.h"
 #include "store/tree.h"
+#include "json/writer.h"
 
 es_status es__ledger_continues(const es_head *head, const char *origin, int64_t size,
                                es_store *store, es_error *err) {
@@ -166,12 +167,73 @@ static es_status sign(es_buf *note, signing *self, es_error *err) {
   return status;
 }
 
+/* Appends to the day's $audit stream that `to` signs from now on, beside `from` or (NULL) alone. */
+static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_vkey *to,
+                                 es_error *err) {
+  const es_context *context = rt->context;
+  char day[ES_TIME_TEXT_SIZE], key[ES_KEY_TEXT_SIZE];
+  es_buf data = {0};
+  es_event event = {.tenant_id = es__tenant(rt),
+                    .aggregate_type = es__text("$audit"),
+                    .event_type = es__text("$KeyRotated"),
+                    .schema_version = 1,
+                    .actor_id = es__text("system:signer"),
+                    .occurred_at = es__now(rt),
+                    .metadata = es__text("{}")};
+  es_commit commit = {.events = &event, .event_count = 1, .now = event.occurred_at};
+  es_status status;
+
+  es_time_text(day, event.occurred_at);
+  event.aggregate_id = (es_text){day, strlen("YYYY-MM-DD")};
+  if (context != NULL && context->actor_id != NULL) event.actor_id = es__text(context->actor_id);
+  es__id_new(&rt->ids, event.event_id);
+  memcpy(event.correlation_id, event.event_id, ES_ID_SIZE);
+  es__buf_byte(&data, '{');
+  es__json_write_key(&data, "from");
+  if (from != NULL) es__vkey_text(key, from);
+  es__json_write_text(&data, es__text(from == NULL ? NULL : key));
+  es__json_write_key(&data, "to");
+  es__vkey_text(key, to);
+  es__json_write_text(&data, es__text(key));
+  es__buf_byte(&data, '}');
+  event.data = (es_text){data.data, data.length};
+  status = data.failed ? es__no_memory(err) : es__store_append(rt->store, &commit, err);
+  es__buf_free(&data);
+  return status;
+}
+
+/* A key that did not sign the last checkpoint is new: that it signs now is an event, which this checkpoint covers. */
+static es_status record_new_keys(signing *self, es_error *err) {
+  es_store_checkpoint last = {0};
+  es_vkey given[ES_SIGNING_KEYS_MAX];
+  const es_vkey *before = NULL;
+  es_note note = {0};
+  es_status status = es__store_checkpoint(&last, self->rt->store, INT64_MAX, err);
+
+  for (size_t i = 0; i < self->key_count; i++)
+    given[i] = self->keys[i].vkey;
+  if (status == ES_OK && last.size >= 0) {
+    es__note_open(&note, (es_text){last.note.data, last.note.length}, given, self->key_count, NULL);
+    for (size_t i = 0; i < self->key_count; i++) {
+      if ((note.signed_by >> i & 1) == 1) before = &given[i];
+    }
+    for (size_t i = 0; status == ES_OK && i < self->key_count; i++) {
+      if ((note.signed_by >> i & 1) == 0)
+        status = record_rotation(self->rt, before, &given[i], err);
+    }
+  }
+  es__buf_free(&last.note);
+  return status;
+}
+
 static es_status make_checkpoint(es_buf *note, signing *self, es_error *err) {
   int64_t signed_to = 0;
   es_text text;
   es_status status = es__tree_grow(&self->size, self->rt->store, err);
 
   if (status == ES_OK) status = check_heads(&signed_to, self, err);
+  if (status == ES_OK) status = record_new_keys(self, err);
+  if (status == ES_OK) status = es__tree_grow(&self->size, self->rt->store, err);
   if (status == ES_OK) status = check_new_events(self, signed_to, err);
   if (status != ES_OK) return status;
   bool kept = signed_already(note, self);

@@ -139,7 +139,7 @@ static es_status grow_some(work *self, int64_t *size, int64_t *head, es_store *s
 es_status es__tree_grow(int64_t *size, es_store *store, es_error *err) {
   work *self = new_work(store, err);
   es_store_head at;
-  int64_t head = 1;
+  int64_t head = -1; /* not known yet */
   es_status status;
 
   *size = 0;

@@ -345,7 +345,10 @@ static void while_a_key_is_replaced_both_sign(void **state) {
   checking.keys = trusted;
   checking.key_count = 1;
   assert_int_equal(es_verify(&report, self->e.rt, &checking, &self->e.err), ES_OK);
-  assert_int_equal(report.signed_to, 4);
+  assert_int_equal(report.signed_to, 5); /* the change is an event, and signed by both */
+  assert_int_equal(count_events(&self->e, "$KeyRotated"), 1);
+  es_free(sign(self)); /* the old key alone goes on signing: nothing new */
+  assert_int_equal(count_events(&self->e, "$KeyRotated"), 1);
   es_free(vkey);
 }
 

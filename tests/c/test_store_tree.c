@@ -79,7 +79,9 @@ static void the_tree_is_caught_up_and_covers_the_events(void **state) {
   fixture *f = *state;
   int64_t size;
   assert_int_equal(grow(f), 0);
-  fill(f, 3);
+  fill(f, 1);
+  assert_root(f, 1);
+  fill(f, 2);
   assert_int_equal(es__tree_size(&size, f->store, &f->err), ES_OK);
   assert_int_equal(size, 0); /* appending leaves it alone */
   assert_root(f, 3);         /* which hinders nobody */
@@ -91,6 +93,16 @@ static void the_tree_is_caught_up_and_covers_the_events(void **state) {
   assert_root(f, 3);
   assert_root(f, 257);
   assert_root(f, 600);
+  assert_int_equal(check(f).count, 0);
+}
+
+static void the_tree_grows_by_one_event_as_by_many(void **state) {
+  fixture *f = *state;
+  for (int64_t size = 1; size <= 6; size++) {
+    fill(f, 1);
+    assert_int_equal(grow(f), size);
+    assert_root(f, size);
+  }
   assert_int_equal(check(f).count, 0);
 }
 
@@ -307,6 +319,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       M(the_tree_is_caught_up_and_covers_the_events),
       S(the_tree_is_caught_up_and_covers_the_events),
+      M(the_tree_grows_by_one_event_as_by_many),
+      S(the_tree_grows_by_one_event_as_by_many),
       M(a_large_tree_is_caught_up_in_several_transactions),
       S(a_large_tree_is_caught_up_in_several_transactions),
       M(the_tree_is_not_caught_up_inside_a_transaction),

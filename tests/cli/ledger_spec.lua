@@ -84,7 +84,9 @@ describe("esrun's ledger", function()
     assert.equal(2, refused.status)
     assert.matches("ESRUN_KEY_PASSPHRASE", refused.err)
     local signed = p.shell("ESRUN_KEY_PASSPHRASE=secret " .. quote(support.bin) .. " checkpoint --key $HOME/e --output json")
-    assert.equal(2, cjson.decode(signed.out).size)
+    assert.equal(3, cjson.decode(signed.out).size) -- another key is an event
+    local rotated = cjson.decode(p.must("log", "--type", "$KeyRotated", "--output", "jsonl"))
+    assert.matches("^example.com/y%+", rotated.data.to)
   end)
 
   it("refuses a key that others can read, with the chmod to run", function()
