@@ -1,4 +1,4 @@
-/* system: terminals, user ids, syncing, and a wait that signals end. Knows no runtime. */
+/* system: terminals, user ids, disks, syncing, and a wait that signals end. Knows no runtime. */
 #define _GNU_SOURCE
 #include "cli/system.h"
 
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -50,6 +51,19 @@ static int others_may_write(lua_State *L) {
   struct stat facts;
   lua_pushboolean(L, stat(luaL_checkstring(L, 1), &facts) == 0 && (facts.st_mode & S_IWOTH) != 0);
   return 1;
+}
+
+static int free_space(lua_State *L) {
+  struct statvfs facts;
+
+  if (statvfs(luaL_checkstring(L, 1), &facts) != 0) {
+    luaL_pushfail(L);
+    lua_pushstring(L, strerror(errno));
+    return 2;
+  }
+  lua_pushinteger(L, (lua_Integer)(facts.f_bavail * facts.f_frsize));
+  lua_pushinteger(L, (lua_Integer)(facts.f_blocks * facts.f_frsize));
+  return 2;
 }
 
 /* The signals stay blocked except during wait(), so that none is lost between looking and waiting. */
@@ -95,6 +109,7 @@ int cli_open_system(lua_State *L) {
       {"sync", sync_file},
       {"others_may_write", others_may_write},
       {"can_write", can_write},
+      {"free_space", free_space},
       {"wait", wait_for},
       {"watch_interrupt", watch_interrupt},
       {NULL, NULL},

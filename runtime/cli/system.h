@@ -10,6 +10,7 @@
  *   sync(file)          flushes a Lua file to disk; true, or nil and why
  *   can_write(path)     true when the path may be written
  *   others_may_write(path)  true when every user may write it
+ *   free_space(path)    bytes that this user may still fill on the path's disk, and its size; nil and why
  *   watch_interrupt()   from now on SIGINT and SIGTERM end wait() instead of the process
  *   wait(milliseconds)  "time", "interrupt", or "closed" when nobody reads standard output any more */
 int cli_open_system(lua_State *L);

@@ -1,4 +1,4 @@
--- esrun verify, export, doctor, config, help: evidence and facts.
+-- esrun verify, export, config, help: evidence and facts. What doctor finds is in doctor_spec.lua.
 local support = dofile "tests/cli/support.lua"
 local cjson = require "cjson"
 
@@ -120,82 +120,6 @@ describe("esrun", function()
       local result = run(folder, "export", "-o", "no/such/folder.jsonl")
       assert.equal(1, result.status)
       assert.matches("cannot write", result.err)
-    end)
-  end)
-
-  describe("doctor", function()
-    local function states(folder, ...)
-      local result = run(folder, "doctor", "--output", "json", ...)
-      local found = {}
-      for _, finding in ipairs(cjson.decode(result.out).findings) do found[finding.check] = finding end
-      return found, result
-    end
-
-    it("finds nothing wrong with a healthy project", function()
-      local folder = filled()
-      assert.equal(0, run(folder, "project", "run").status)
-      local found, result = states(folder)
-      assert.equal(0, result.status)
-      for check, finding in pairs(found) do
-        if check ~= "lua" then assert.equal("ok", finding.state, check .. ": " .. finding.message) end
-      end
-      assert.matches("esrun %d.*Lua 5%.4.*SQLite 3.*OpenSSL", found.versions.message)
-      assert.equal(0, run(folder, "doctor").status)
-      for _, line in ipairs(lines_of(run(folder, "doctor", "--output", "jsonl").out)) do cjson.decode(line) end
-    end)
-
-    it("tells which projections are behind, and how to mend it", function()
-      local found = states(filled())
-      assert.equal("warning", found.projections.state)
-      assert.matches("events behind", found.projections.message)
-      assert.matches("^esrun project run ", found.projections.mend)
-    end)
-
-    it("tells which module does not load (8)", function()
-      local folder = filled()
-      support.write(folder .. "/aggregates/broken.lua", "return = 1\n")
-      local found, result = states(folder)
-      assert.equal(8, result.status)
-      assert.equal("failure", found.modules.state)
-      assert.matches("aggregates/broken.lua:1:", found.modules.message, 1, true)
-    end)
-
-    it("tells what is wrong with the settings (2)", function()
-      local folder = filled()
-      support.write(folder .. "/esrun.lua", "return { stoer = 'x' }\n")
-      local found, result = states(folder)
-      assert.equal(2, result.status)
-      assert.matches("stoer", found.project.message)
-    end)
-
-    it("tells that there is no store, or that it is none (7)", function()
-      local folder = support.project()
-      local found, result = states(folder)
-      assert.equal("failure", found.store.state)
-      assert.is_true(result.status ~= 0)
-      support.write(folder .. "/store.db", ("not a database"):rep(100))
-      found, result = states(folder)
-      assert.equal("failure", found.store.state)
-      assert.equal(7, result.status)
-    end)
-
-    -- covers E16
-    it("lists actor ids off the conventions", function()
-      local folder = filled { ["esrun.lua"] = 'return { store = "store.db", actors = { prefixes = { "robot" } } }\n' }
-      assert.equal(0, run(folder, "exec", "Account/3", "open", "--as", "robot:r2").status)
-      assert.equal("ok", states(folder).actors.state)
-      support.write(folder .. "/esrun.lua", 'return { store = "store.db" }\n')
-      local finding = states(folder).actors
-      assert.equal("warning", finding.state)
-      assert.matches("robot:r2", finding.message)
-      assert.matches("prefixes", finding.mend)
-    end)
-
-    it("tells a store that other users may write", function()
-      local folder = filled()
-      support.shell(folder, "chmod 666 store.db")
-      assert.equal("warning", states(folder).permissions.state)
-      assert.matches("chmod o%-w", states(folder).permissions.mend)
     end)
   end)
 

@@ -1,11 +1,14 @@
 -- esrun.cli.doctor: looks for what is wrong with the installation, the project and its store, and says how to mend it.
 
 local core = require "esrun.core"
+local errors = require "esrun.cli.errors"
 local esrun = require "esrun"
+local files = require "esrun.files"
 local probes = require "esrun.cli.probes"
 local system = require "esrun.system"
 
 local SCAN_EVENTS = 100000 -- newest events whose actor ids are looked at
+local DAY_US = 24 * 60 * 60 * 1000000
 
 local doctor = { description = "Look for what is wrong with the installation, the project and its store." }
 
@@ -33,6 +36,10 @@ local function check_versions(findings, es)
   if not info then return end
   add(findings, "versions", "ok", ("esrun %s, %s, SQLite %s, OpenSSL %s"):format(
     info.esrun, info.lua, info.sqlite, info.openssl))
+  local found = probes.sqlite_defects(info.sqlite)
+  if #found == 0 then return add(findings, "sqlite", "ok", "no defect is known of it that could damage a store") end
+  add(findings, "sqlite", "note", "SQLite of this version has known defects: " .. table.concat(found, "; "),
+    "SQLite 3.51.3 mends them; a distribution may have done so without a new version")
 end
 
 local function check_lua(findings)
@@ -44,11 +51,14 @@ end
 
 -- The project and its modules ---------------------------------------------------------------------------------------
 
+-- The modules, with a store in memory: "ok", or which of "modules" and "project" is wrong.
 local function check_modules(findings, folder)
   local es <close>, message, _, details = esrun.open { project = folder, store = ":memory:" }
   if not es then
-    failure(findings, details and details.status == "lua" and "modules" or "project", message, details)
-    return false
+    local wrong = details and details.status == "lua" and "modules" or "project"
+    if wrong == "modules" and details.hint == nil then details.hint = "esrun lint says it of every module" end
+    failure(findings, wrong, message, details)
+    return wrong
   end
   local description = es:describe()
   local aggregates, projections = 0, 0
@@ -57,7 +67,16 @@ local function check_modules(findings, folder)
   add(findings, "project", folder and "ok" or "note", folder or "none: only the shipped modules are there",
     not folder and "go to a project's folder, or name it with --project DIR" or nil)
   add(findings, "modules", "ok", ("%d aggregates and %d projections load"):format(aggregates, projections))
-  return true
+  return "ok"
+end
+
+-- Where esrun.lua says that the store is; for a project whose modules do not load, so that nothing else can be asked.
+local function store_of(folder)
+  local chunk = folder and loadfile(folder .. "/esrun.lua", "t", {})
+  local ok, settings = pcall(chunk or error)
+  if not ok or type(settings) ~= "table" then return nil end
+  local path = settings.store or "esrun.db"
+  return path:sub(1, 1) == "/" and path or folder .. "/" .. path
 end
 
 -- The store ---------------------------------------------------------------------------------------------------------
@@ -93,6 +112,66 @@ local function check_permissions(findings, path)
   add(findings, "permissions", "ok", "you may write the store, others may not")
 end
 
+-- Files beside the store ------------------------------------------------------------------------------------------------
+
+local function folder_of(path) return path:match("^(.*)/[^/]*$") or "." end
+
+-- Opening for reading and writing is what every writer does with it.
+local function check_queue(findings, path)
+  local name = path .. "-queue"
+  if files.kind(name) == nil then
+    return add(findings, "queue", "ok", "none: the next writer makes " .. name)
+  end
+  local file, why = io.open(name, "r+b")
+  if not file then
+    return add(findings, "queue", "warning", "nobody can write the store: the writers' queue cannot be opened: " .. why,
+      ("chmod u+rw %s, or remove it while nobody has the store open"):format(name))
+  end
+  file:close()
+  add(findings, "queue", "ok", "writers can take their turn")
+end
+
+local function size_of(path)
+  local file = io.open(path, "rb")
+  if not file then return 0 end
+  local size = file:seek "end"
+  file:close()
+  return size or 0
+end
+
+local function in_words(bytes)
+  local unit, units = 1, { "bytes", "KiB", "MiB", "GiB", "TiB" }
+  while bytes >= 1024 and unit < #units do bytes, unit = bytes / 1024, unit + 1 end
+  return ("%.4g %s"):format(bytes, units[unit])
+end
+
+local function check_space(findings, path)
+  local free, total = system.free_space(folder_of(path))
+  if not free then return add(findings, "space", "warning", "the disk does not say how full it is: " .. total) end
+  local wal = size_of(path .. "-wal")
+  local short = probes.short_of_space(free, total, wal)
+  local text = ("%s of %s are free, the WAL has %s"):format(in_words(free), in_words(total), in_words(wal))
+  if not short then return add(findings, "space", "ok", text) end
+  add(findings, "space", "warning", text .. ": " .. short, "make room, or move the store to a larger disk while nobody has it"
+    .. " open")
+end
+
+-- What an export or a backup writes until it is whole.
+local function check_leftovers(findings, folders)
+  local found, seen = {}, {}
+  for _, folder in ipairs(folders) do
+    for _, name in ipairs(not seen[folder] and files.list(folder) or {}) do
+      if name:find("%.part$") then found[#found + 1] = folder .. "/" .. name end
+    end
+    seen[folder] = true
+  end
+  if #found == 0 then return add(findings, "leftovers", "ok", "no unfinished files") end
+  add(findings, "leftovers", "warning", "unfinished exports or backups: " .. table.concat(found, ", "),
+    "remove them, unless one is being written now")
+end
+
+-- What the store holds --------------------------------------------------------------------------------------------------
+
 local function check_projections(findings, es)
   local list, message, _, details = es:projection_status()
   if not list then return failure(findings, "projections", message, details) end
@@ -102,7 +181,7 @@ local function check_projections(findings, es)
     if projection.state == "stopped" then
       fine = false
       add(findings, "projections", "warning", ("%s stopped: %s"):format(name, tostring(projection.error)),
-        "mend its handler, then: esrun project run " .. name)
+        "mend its handler, then: esrun project rebuild " .. name)
     elseif projection.state == "rebuild" then
       fine = false
       add(findings, "projections", "warning", name .. " no longer fits its module or store",
@@ -136,23 +215,72 @@ local function check_actors(findings, es)
     math.min(#off, 10))), "allow their kinds in esrun.lua: actors = { prefixes = { … } }")
 end
 
-local function check_store(findings, call)
-  local ok, raised = pcall(call.open, call, { read_only = true })
+-- Commands that ended in an error of domain code, which somebody may have taken for a refusal.
+local function check_failures(findings, es)
+  local count, last = 0, nil
+  for event in es:events { event_type = "$CommandFailed", from = os.time() * 1000000 - DAY_US } do
+    count, last = count + 1, event
+  end
+  if count == 0 then return add(findings, "failures", "ok", "no command failed in the last 24 hours") end
+  add(findings, "failures", "warning", ("%d command(s) failed in the last 24 hours, last: %s of %s/%s (%s)"):format(count,
+    last.data.command, last.data.aggregate_type, last.data.aggregate_id, last.data.code),
+    "esrun log --type '$CommandFailed' lists them; mend the module, then give the commands again")
+end
+
+-- Whether the file has this esrun's layout. When nothing can be said, opening the store says why.
+local function check_layout(findings, where)
+  local layout = esrun.layout(where)
+  if not layout or layout.version == 0 then return end
+  if layout.version == layout.known then
+    return add(findings, "layout", "ok", ("%d, no migration is pending"):format(layout.version))
+  end
+  add(findings, "layout", "failure", ("the store has layout %d, this esrun knows %d"):format(layout.version, layout.known),
+    layout.version < layout.known and "esrun migrate" or "use the esrun that wrote it, or a newer one", 7)
+end
+
+-- Which store the settings mean: events that "are not there" are often in another one.
+local function check_settings(findings, es)
+  for _, setting in ipairs(es:config() or {}) do
+    if setting.setting == "store" then
+      add(findings, "settings", "ok", ("the store is %s, by %s"):format(setting.value, setting.origin))
+    end
+  end
+end
+
+-- A store whose project's modules do not load is opened without them.
+local function open_store(call, store)
+  if not store then return call:open { read_only = true } end
+  call.es = errors.check(esrun.open { store = store, read_only = true })
+  return call.es
+end
+
+---@param alone? string the store to look at without its project
+local function check_store(findings, call, where, alone)
+  check_layout(findings, where)
+  local ok, es = pcall(open_store, call, alone)
   if not ok then
-    raised = require("esrun.cli.errors").as_failure(raised)
+    local raised = errors.as_failure(es)
     return add(findings, "store", "failure", raised.message, raised.hint, raised.exit_status)
   end
-  local es = call.es
   check_versions(findings, es)
   local info, message, _, details = es:info()
   if not info then return failure(findings, "store", message, details) end
   local store = info.store
   add(findings, "store", "ok", ("%s, %d events"):format(store.path or "in memory", store.events))
   if store.pragmas then check_pragmas(findings, store) end
-  if store.path then check_permissions(findings, store.path) end
-  check_projections(findings, es)
+  if store.path then
+    check_permissions(findings, store.path)
+    check_queue(findings, store.path)
+    check_space(findings, store.path)
+    check_leftovers(findings, { folder_of(store.path), where.project })
+  end
   local scope <close> = es.context.enter { operator_scope = true }
-  check_actors(findings, es)
+  check_failures(findings, es)
+  if not alone then
+    check_settings(findings, es)
+    check_projections(findings, es)
+    check_actors(findings, es)
+  end
   return scope
 end
 
@@ -172,7 +300,13 @@ function doctor.run(call, args)
   local findings = core.array {}
   check_lua(findings)
   local folder = args.project or (esrun.find_project())
-  if check_modules(findings, folder) then check_store(findings, call) end
+  local modules = check_modules(findings, folder)
+  if modules == "ok" then
+    check_store(findings, call, { project = folder, store = args.store })
+  elseif modules == "modules" then
+    local store = args.store or store_of(folder)
+    if store then check_store(findings, call, { project = folder, store = store }, store) end
+  end
   local status = 0
   for _, finding in ipairs(findings) do
     if status == 0 and finding.state == "failure" then status = finding.exit_status end
