@@ -1,7 +1,6 @@
 /* clock: the system's time, and RFC 3339 text of microseconds. */
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -37,6 +36,15 @@ static void civil_from_days(int64_t days, int *year, int *month, int *day) {
   *year = (int)(year_of_era + era * 400 + (*month <= 2));
 }
 
+static char *put_digits(char *at, int count, int value, char after) {
+  for (int i = count - 1; i >= 0; i--) {
+    at[i] = (char)('0' + value % 10);
+    value /= 10;
+  }
+  at[count] = after;
+  return at + count + 1;
+}
+
 void es_time_text(char out[ES_TIME_TEXT_SIZE], int64_t time_us) {
   int year, month, day;
 
@@ -51,11 +59,14 @@ void es_time_text(char out[ES_TIME_TEXT_SIZE], int64_t time_us) {
   civil_from_days(days, &year, &month, &day);
   int seconds = (int)(rest / 1000000);
   int micros = (int)(rest % 1000000);
-  char text[64];
-  snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month, day,
-           seconds / 3600, seconds / 60 % 60, seconds % 60, micros);
-  memcpy(out, text, ES_TIME_TEXT_SIZE - 1);
-  out[ES_TIME_TEXT_SIZE - 1] = '\0';
+  out = put_digits(out, 4, year, '-');
+  out = put_digits(out, 2, month, '-');
+  out = put_digits(out, 2, day, 'T');
+  out = put_digits(out, 2, seconds / 3600, ':');
+  out = put_digits(out, 2, seconds / 60 % 60, ':');
+  out = put_digits(out, 2, seconds % 60, '.');
+  out = put_digits(out, 6, micros, 'Z');
+  *out = '\0';
 }
 
 static bool digits(const char **at, int count, int *out) {
