@@ -363,7 +363,8 @@ end
 ---@field since_checkpoint? boolean hash only the events after the newest checkpoint that holds
 
 --- Recomputes every hash, link, version sequence and derived structure. Answers { ok, event_count, finding_count,
---- head_hash, verified_from, anchored_to, signed_to }; a damaged store's report has ok = false and is followed by message, code, details.
+--- head_hash, verified_from, anchored_to, signed_to }; a damaged store's report has ok = false and is followed by message,
+--- code, details.
 ---@param options? esrun.VerifyOptions
 ---@return table? report
 ---@return string? message
