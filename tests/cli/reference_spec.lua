@@ -7,7 +7,7 @@ local GLOBAL = { ["--project"] = true, ["--store"] = true, ["--output"] = true, 
 describe("the command line's reference", function()
   local text = support.read(support.root .. "/docs/reference/cli.md")
   local sections = {}
-  for name in text:gmatch "\n## esrun (%w+)\n" do
+  for name in text:gmatch "\n## esrun ([%w-]+)\n" do
     local start = text:find("\n## esrun " .. name .. "\n", 1, true)
     sections[name] = text:sub(start, (text:find("\n## ", start + 4, true) or #text + 1) - 1)
   end
