@@ -97,7 +97,7 @@ set(CPACK_DEBIAN_DEV_PACKAGE_NAME libesrun-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEV_PACKAGE_SHLIBDEPS OFF)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS
-  "libesrun0 (= ${PROJECT_VERSION}), liblua5.4-dev, libsqlite3-dev (>= 3.37), libssl-dev, uuid-dev")
+  "libesrun0 (= ${PROJECT_VERSION}), liblua5.4-dev, libsqlite3-dev (>= 3.37), libssl-dev, uuid-dev, zlib1g-dev") # zlib: for sqlite3 as pkg-config --static sees it
 set(CPACK_COMPONENT_DEV_DESCRIPTION "Event sourcing runtime: header and files to build programs with")
 
 set(CPACK_DEBIAN_LUA_PACKAGE_NAME lua-esrun)

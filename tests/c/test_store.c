@@ -420,4 +420,5 @@ static const struct CMUnitTest tests[] = {
     BOTH(names_of_full_length_are_kept),
 };
 
+/* Every kind of store keeps the same contract. covers D2 */
 int main(void) { return run_for_every_kind(tests, sizeof tests / sizeof tests[0]); }

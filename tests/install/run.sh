@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # run: installs a build into a folder of its own and uses it from there as its users do: C programs through pkg-config and
 # find_package, plain lua5.4, the shell. Usage: run.sh BUILD. Exits 1 at the first thing that is not as it should be.
-# covers D2, C19
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$(cd "$1" && pwd)
@@ -24,6 +23,10 @@ declared=$(sed -n '/^ES_API/,/[;(]/p' "$prefix/include/esrun.h" | grep -oE '\bes
 exported=$(nm -D --defined-only "$library/libesrun.so" | awk '{print $3}' | sort -u)
 same "the library's symbols differ from the header's (< declared, > exported)" "$declared" "$exported"
 same "soname" "libesrun.so.0" "$(objdump -p "$library/libesrun.so" | awk '$1 == "SONAME" {print $2}')"
+needed=$(objdump -p "$library/libesrun.so" | awk '$1 == "NEEDED" && $2 !~ /^lib(c|m)\.so/ {print $2}' | sort)
+# covers C19
+same "what the library needs beside the C library" "$(printf '%s\n' libcrypto.so.3 liblua5.4.so.0 libsqlite3.so.0 libuuid.so.1)" \
+  "$needed"
 same "the Lua module's symbols" "luaopen_esrun" \
   "$(nm -D --defined-only "$library/lua/5.4/esrun.so" | awk '{print $3}')"
 
@@ -97,7 +100,7 @@ mapfile -t commands < <("$prefix/bin/esrun" help --output jsonl | sed -n 's/.*"c
 ((${#commands[@]} > 10)) || fail "esrun help names ${#commands[@]} commands"
 for command in "${commands[@]}"; do
   grep -qx ".SS esrun $command" "$prefix/share/man/man1/esrun.1" || fail "the man page lacks $command"
-  grep -qw -- "$command" "$prefix/share/zsh/site-functions/_esrun" || fail "zsh's completions lack $command"
+  grep -qw -- "$command" "$(find "$prefix/share/zsh" -name _esrun)" || fail "zsh's completions lack $command"
   grep -qw -- "$command" "$prefix/share/fish/vendor_completions.d/esrun.fish" || fail "fish's completions lack $command"
 done
 LC_ALL=C grep -n '[^ -~]' "$prefix/share/man/man1/esrun.1" && fail "the man page is not plain ASCII"
