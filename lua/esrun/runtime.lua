@@ -21,8 +21,25 @@ function meta.__index(self, name)
   return audit
 end
 
+local open = setmetatable({}, { __mode = "k" }) -- runtimes not closed yet
+local frames_left = 0                            -- in the contexts of closed ones
+
 function runtime.new(handle)
-  return setmetatable({ _handle = handle, context = context.new(handle) }, meta)
+  local new = setmetatable({ _handle = handle, context = context.new(handle) }, meta)
+  open[new] = true
+  return new
+end
+
+local function depth_of(self)
+  return self._handle:is_open() and self._handle:context_depth() or 0
+end
+
+--- The context frames that were entered and never left, in all runtimes: what a script must leave at 0.
+---@return integer
+function runtime.frames_left()
+  local count = frames_left
+  for one in pairs(open) do count = count + depth_of(one) end
+  return count
 end
 
 local function check_target(target, what)
@@ -469,7 +486,11 @@ function Runtime:info() return self._handle:info() end
 function Runtime:reload() return self._handle:reload() end
 
 --- Closes the runtime and everything it opened. Closing twice is fine.
-function Runtime:close() self._handle:close() end
+function Runtime:close()
+  frames_left = frames_left + depth_of(self)
+  open[self] = nil
+  self._handle:close()
+end
 
 function meta.__close(self) self:close() end
 

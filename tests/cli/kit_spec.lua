@@ -152,6 +152,19 @@ end)
 describe("esrun run", function()
   after_each(function() support.clean() end)
 
+  -- covers E26
+  it("refuses a script that leaves a context frame behind, whether it closed the runtime or not", function()
+    for _, open in ipairs { "local es <close> =", "es =" } do
+      local folder = support.project { ["leak.lua"] = open .. [[ assert(require "esrun".open())
+es.context.enter { actor_id = "user:jane" }
+es.context.run({ actor_id = "user:joe" }, function() end)
+]] }
+      local result = run("/", "run", folder .. "/leak.lua")
+      assert.matches("leak.lua left 1 context frame behind", result.err, 1, true)
+      assert.equal(1, result.status)
+    end
+  end)
+
   it("gives a script its words and opens the project it lies in", function()
     local folder = support.project { ["scripts/who.lua"] = [[
 local esrun = require "esrun"

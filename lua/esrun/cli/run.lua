@@ -2,6 +2,7 @@
 
 local errors = require "esrun.cli.errors"
 local esrun = require "esrun"
+local runtime = require "esrun.runtime"
 
 local run = {
   description = "Run a Lua script with `require \"esrun\"`. What follows the script's name belongs to the script. "
@@ -39,6 +40,11 @@ function run.run(call, args)
   arg = { [0] = path, table.unpack(call.rest) }
   package.path = folder .. "/?.lua;" .. package.path
   local done, result = xpcall(chunk, traceback, table.unpack(call.rest))
+  local left = runtime.frames_left()
+  if done and left > 0 then
+    errors.fail(1, ("%s left %d context frame%s behind"):format(path, left, left == 1 and "" or "s"),
+      "enter a context with es.context.run(frame, f), or local scope <close> = es.context.enter(frame)")
+  end
   if done then return math.type(result) == "integer" and result & 0xFF or 0 end
   if type(result) == "table" then errors.fail(result.exit_status or 8, tostring(result), result.hint) end
   errors.fail(8, taken_apart(result))
