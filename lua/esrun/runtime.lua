@@ -204,6 +204,9 @@ function Runtime:append(events, options)
   return self._handle:append(events, (options.keep and KEEP or 0) | (options.unchecked and UNCHECKED or 0))
 end
 
+--- Events are facts, so this only says that none is ever taken back: nil, "Ledger is immutable", code, details.
+function Runtime:delete() return nil, "Ledger is immutable", "immutable", { status = "usage", exit_status = 2 } end
+
 -- Reading -----------------------------------------------------------------------------------------------------------
 
 ---@class esrun.LoadOptions

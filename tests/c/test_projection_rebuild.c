@@ -32,6 +32,7 @@ static int count_files(const char *store, const char *prefix) {
 }
 
 /* covers E41 */
+/* covers E41: rows of before are gone, else the sum would be doubled */
 static void reads_go_on_while_a_rebuild_takes_over(void **state) {
   place *p = *state;
   world w, reader;

@@ -66,6 +66,16 @@ describe("esrun", function()
       for _ in es:events { actor_id = esrun.none } do error "there is none" end
     end)
 
+    it("finds events by their actor, who need not be repeated in the metadata", function() -- covers E32
+      as("user:bob", function() assert(es:execute("Account/2", "open")) end)
+      local found = {}
+      for event in es:events { actor_id = "user:bob" } do
+        found[#found + 1] = event.aggregate_id
+        assert.is_nil(event.metadata.actor_id)
+      end
+      assert.same({ "2" }, found)
+    end)
+
     it("gives lines of JSON when asked", function()
       for line in es:events { limit = 1, form = "log" } do
         assert.equal("AccountOpened", assert(esrun.json.decode(line)).event_type)

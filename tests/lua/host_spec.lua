@@ -157,6 +157,20 @@ describe("esrun", function()
       assert.equal(1, assert(esrun.json.decode(text)).version)
     end)
 
+    it("has nothing that deletes or changes an event", function() -- covers C1
+      open_account "1"
+      local gone, message, code, details = es:delete("Account/1")
+      assert.is_nil(gone)
+      assert.equal("Ledger is immutable", message)
+      assert.equal("immutable", code)
+      assert.equal("usage", details.status)
+      assert.equal(1, es:info().store.events)
+      local header = support.read(support.root .. "/runtime/include/esrun.h")
+      for _, verb in ipairs { "delete", "update", "remove", "truncate", "rewrite" } do
+        assert.is_nil(header:find("es_[%l_]*" .. verb .. "[%l_]*%("), verb)
+      end
+    end)
+
     -- covers D3, E35
     it("answers a rejection as nil, message, code and details", function()
       open_account "1"
