@@ -490,9 +490,9 @@ function Runtime:reload() return self._handle:reload() end
 
 --- Closes the runtime and everything it opened. Closing twice is fine.
 function Runtime:close()
-  frames_left = frames_left + depth_of(self)
-  open[self] = nil
+  local ok, left = pcall(depth_of, self) -- in a callback close() says better what is wrong
   self._handle:close()
+  open[self], frames_left = nil, frames_left + (ok and left or 0)
 end
 
 function meta.__close(self) self:close() end
