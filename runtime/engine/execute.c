@@ -227,6 +227,25 @@ static es_status try_once(attempt *self, es_reply **out, es_error *err) {
   return commit_decided(self, out, err);
 }
 
+/* Under contention somebody may always be first: then the command takes its turn before it looks, and decides with nobody
+ * else writing. Whatever the outcome, what try_once() appended is whole, so that the transaction is committed. */
+static es_status try_in_turn(attempt *self, es_reply **out, es_error *err) {
+  es_store *store = self->execution.rt->store;
+  es_status status = es__store_begin(store, err);
+
+  if (status != ES_OK) return status;
+  status = try_once(self, out, err);
+  es_error problem = ES_ERROR_INIT;
+  if (es__store_commit(store, &problem) != ES_OK) {
+    es_reply_free(*out);
+    *out = NULL;
+    *err = problem;
+    status = problem.status;
+    es__fold_forget(self->execution.rt->domain);
+  }
+  return status;
+}
+
 /* A stored reply for the same key ends the matter before anything runs. */
 static es_status find_reply(attempt *self, es_reply **out, bool *found, es_error *err) {
   es_execution *execution = &self->execution;
@@ -280,8 +299,13 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, 
   status = es__execution_params(execution, err);
   if (status == ES_OK) status = find_reply(&self, out, &found, err);
   if (status == ES_OK && !found) {
-    while ((status = try_once(&self, out, err)) == ES_ERR_CONFLICT && left-- > 0)
+    while ((status = try_once(&self, out, err)) == ES_ERR_CONFLICT && left-- > 0) {
       es__error_clear(err); /* another attempt may succeed */
+      if (left == 0 && !rt->in_transaction) {
+        status = try_in_turn(&self, out, err);
+        break;
+      }
+    }
   }
   if (status == ES_ERR_LUA) {
     name_command(err, command);

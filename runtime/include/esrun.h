@@ -198,7 +198,7 @@ typedef struct es_options {
       time_limit_ms; /* for one load, decision or batch of handlers; 0: as esrun.lua says, else 1000 */
   int64_t memory_limit_bytes; /* of one domain state; 0: as esrun.lua says, else 256 MiB */
   int limit_signal; /* signal that carries the time limit; 0: SIGRTMIN+3; -1: a count hook instead */
-  int conflict_retries; /* how often a command without expected version is decided again; 0: 10; -1: never */
+  int conflict_retries; /* how often a command without expected version is decided again, the last time with nobody else writing; 0: 10; -1: never */
   bool
       allow_nondeterminism; /* test door: gives domain code es.test_random() so that replay checks can be tested */
   /* Modules beside the project's, or instead of one; copied. With them and without a project there is no shipped

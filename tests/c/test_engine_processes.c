@@ -41,7 +41,7 @@ static void count_in_child(const engine *self, const char *store) {
 
   options.project_path = own.folder;
   options.store_path = store;
-  options.conflict_retries = 1000;
+  options.conflict_retries = 1; /* the one retry takes its turn, so that it cannot lose again */
   if (es_open(&own.rt, &options, &own.err) != ES_OK) _exit(1);
   for (int i = 0; i < COMMANDS; i++) {
     if (execute(&own, "Counter", "shared", "count", "{\"by\":1}") != ES_OK) {
