@@ -276,11 +276,13 @@ def until(text):
         if not chunk: sys.exit("gone: " + seen.decode("utf8", "replace"))
         seen += chunk
     seen = seen.split(text, 1)[1]
-until(b"> ")
+until(b"> ") # what is typed before a prompt is there may be thrown away when the terminal changes its mode
 os.write(fd, b"40 + 3\b2\r")
 until(b"42\r\n")
+until(b"> ")
 os.write(fd, b"\x1b[A\r")
 until(b"42\r\n")
+until(b"> ")
 os.write(fd, b"\x04")
 _, status = os.waitpid(pid, 0)
 sys.exit(os.waitstatus_to_exitcode(status))
