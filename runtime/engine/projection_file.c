@@ -219,6 +219,19 @@ static es_status check_format(es_projection_file *file, es_error *err) {
   return ES_ERR_STORE;
 }
 
+/* Of several processes that turn a new file to WAL at once, SQLite tells all but one "busy" without asking the busy handler,
+ * since both hold a lock that the other waits for. */
+static es_status use_wal(es_projection_file *file, es_error *err) {
+  static const char sql[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL";
+  int code, tries = 0;
+
+  es__projection_sql_arm(file, ES_SQL_TRUSTED);
+  do
+    code = sqlite3_exec(file->db, sql, NULL, NULL, NULL);
+  while ((code & 0xff) == SQLITE_BUSY && wait_a_little(NULL, tries++));
+  return code == SQLITE_OK ? ES_OK : fail(file, code, err);
+}
+
 static es_status prepare_connection(es_projection_file *file, bool create, es_error *err) {
   bool writable = !file->projection->owner->read_only;
   es_projection_cursor cursor;
@@ -226,9 +239,7 @@ static es_status prepare_connection(es_projection_file *file, bool create, es_er
   int code = es__projection_sql_install(file);
 
   if (code != SQLITE_OK) return fail(file, code, err);
-  if (writable)
-    status = es__projection_file_exec(
-        file, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", err);
+  if (writable) status = use_wal(file, err);
   if (status == ES_OK) status = es__projection_file_exec(file, "PRAGMA temp_store = MEMORY", err);
   if (status == ES_OK && create) status = create_schema(file, err);
   if (status == ES_OK) status = check_format(file, err);

@@ -6,10 +6,13 @@
 
 /* ---- exactly once ---- */
 
-static void run_in_child(const char *path) {
+/* Runs when `gate`, a pipe's reading end, says that the other end is closed; -1: at once. */
+static void run_in_child(const char *path, int gate) {
+  char byte;
   world w;
 
   open_counter(&w, path);
+  if (gate >= 0 && read(gate, &byte, 1) != 0) _exit(2);
   es_status status = es__projections_run(w.projections, NULL, NULL, NULL, &w.err);
   if (status != ES_OK) fprintf(stderr, "%s\n", w.err.message);
   world_close(&w);
@@ -33,7 +36,7 @@ static void several_runners_at_once_count_each_event_once(void **state) {
   world_close(&w);
   for (int i = 0; i < 4; i++) {
     children[i] = fork();
-    if (children[i] == 0) run_in_child(p->store);
+    if (children[i] == 0) run_in_child(p->store, -1);
   }
   for (int i = 0; i < 4; i++)
     wait_for(children[i]);
@@ -42,6 +45,34 @@ static void several_runners_at_once_count_each_event_once(void **state) {
   assert_status_contains(
       &w, "\"state\":\"running\",\"position\":9000,\"head\":9000,\"behind\":0,\"generation\":1");
   world_close(&w);
+}
+
+/* Turning a new file to WAL is the moment at which SQLite answers "busy" without waiting. */
+static void several_runners_may_make_the_file_at_once(void **state) {
+  place *p = *state;
+  pid_t children[6];
+
+  for (int round = 0; round < 100; round++) {
+    char path[sizeof p->store + 16];
+    int gate[2];
+    world w;
+
+    snprintf(path, sizeof path, "%s-%d", p->store, round);
+    open_counter(&w, path);
+    happen_often(&w, 2);
+    world_close(&w);
+    assert_int_equal(pipe(gate), 0);
+    for (int i = 0; i < 6; i++) {
+      children[i] = fork();
+      if (children[i] != 0) continue;
+      close(gate[1]);
+      run_in_child(path, gate[0]);
+    }
+    close(gate[0]);
+    close(gate[1]);
+    for (int i = 0; i < 6; i++)
+      wait_for(children[i]);
+  }
 }
 
 /* Kills the process in the middle of a transaction, before event `*data`. */
@@ -310,6 +341,7 @@ static void a_full_disk_is_not_the_handlers_fault(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       PLACED(several_runners_at_once_count_each_event_once),
+      PLACED(several_runners_may_make_the_file_at_once),
       PLACED(a_killed_runner_loses_and_doubles_nothing),
       PLACED(rows_and_cursor_become_durable_together),
       PLACED(a_rebuild_that_was_killed_leaves_the_old_rows_and_can_be_repeated),
