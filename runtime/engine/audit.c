@@ -1,5 +1,5 @@
-/* audit: the runtime's own events about commands that were refused or failed. They never hold values a stranger sent: only who,
- * what and which code. */
+/* audit: the runtime's own events, in a stream of the day. Those about commands that were refused or failed never hold values a
+ * stranger sent: only who, what and which code. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -49,4 +49,27 @@ es_status es__audit_event(es_event *out, es_buf *text, es_execution *execution, 
   memcpy(out->correlation_id, execution->correlation_id, ES_ID_SIZE);
   memcpy(out->causation_id, execution->causation_id, ES_ID_SIZE);
   return ES_OK;
+}
+
+es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, const es_buf *data,
+                           es_error *err) {
+  const es_context *context = rt->context;
+  char day[ES_TIME_TEXT_SIZE];
+  es_event event = {.tenant_id = es__tenant(rt),
+                    .aggregate_type = es__text("$audit"),
+                    .event_type = es__text(type),
+                    .schema_version = 1,
+                    .actor_id = es__text(actor),
+                    .occurred_at = es__now(rt),
+                    .data = {data->data, data->length},
+                    .metadata = es__text("{}")};
+  es_commit commit = {.events = &event, .event_count = 1, .now = event.occurred_at};
+
+  if (data->failed) return es__no_memory(err);
+  es_time_text(day, event.occurred_at);
+  event.aggregate_id = (es_text){day, strlen("YYYY-MM-DD")};
+  if (context != NULL && context->actor_id != NULL) event.actor_id = es__text(context->actor_id);
+  es__id_new(&rt->ids, event.event_id);
+  memcpy(event.correlation_id, event.event_id, ES_ID_SIZE);
+  return es__store_append(rt->store, &commit, err);
 }

@@ -137,27 +137,11 @@ static void write_facts(es_buf *out, const es_verify_report *report, const char 
 /* In the store that was copied, so the copy itself does not hold it. */
 static es_status record(es_runtime *rt, const es_verify_report *report, const char *path,
                         es_error *err) {
-  const es_context *context = rt->context;
-  char day[ES_TIME_TEXT_SIZE];
   es_buf data = {0};
-  es_event event = {.tenant_id = es__tenant(rt),
-                    .aggregate_type = es__text("$audit"),
-                    .event_type = es__text("$BackupCreated"),
-                    .schema_version = 1,
-                    .actor_id = es__text("system:backup"),
-                    .occurred_at = es__now(rt),
-                    .metadata = es__text("{}")};
-  es_commit commit = {.events = &event, .event_count = 1, .now = event.occurred_at};
   es_status status;
 
-  es_time_text(day, event.occurred_at);
-  event.aggregate_id = (es_text){day, strlen("YYYY-MM-DD")};
-  if (context != NULL && context->actor_id != NULL) event.actor_id = es__text(context->actor_id);
-  es__id_new(&rt->ids, event.event_id);
-  memcpy(event.correlation_id, event.event_id, ES_ID_SIZE);
   write_facts(&data, report, path);
-  event.data = (es_text){data.data, data.length};
-  status = data.failed ? es__no_memory(err) : es__store_append(rt->store, &commit, err);
+  status = es__audit_append(rt, "$BackupCreated", "system:backup", &data, err);
   es__buf_free(&data);
   if (status != ES_OK) es__wrap(err, "the backup is made, but this could not be recorded");
   return status;

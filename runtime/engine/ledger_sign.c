@@ -170,24 +170,10 @@ static es_status sign(es_buf *note, signing *self, es_error *err) {
 /* Appends to the day's $audit stream that `to` signs from now on, beside `from` or (NULL) alone. */
 static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_vkey *to,
                                  es_error *err) {
-  const es_context *context = rt->context;
-  char day[ES_TIME_TEXT_SIZE], key[ES_KEY_TEXT_SIZE];
+  char key[ES_KEY_TEXT_SIZE];
   es_buf data = {0};
-  es_event event = {.tenant_id = es__tenant(rt),
-                    .aggregate_type = es__text("$audit"),
-                    .event_type = es__text("$KeyRotated"),
-                    .schema_version = 1,
-                    .actor_id = es__text("system:signer"),
-                    .occurred_at = es__now(rt),
-                    .metadata = es__text("{}")};
-  es_commit commit = {.events = &event, .event_count = 1, .now = event.occurred_at};
   es_status status;
 
-  es_time_text(day, event.occurred_at);
-  event.aggregate_id = (es_text){day, strlen("YYYY-MM-DD")};
-  if (context != NULL && context->actor_id != NULL) event.actor_id = es__text(context->actor_id);
-  es__id_new(&rt->ids, event.event_id);
-  memcpy(event.correlation_id, event.event_id, ES_ID_SIZE);
   es__buf_byte(&data, '{');
   es__json_write_key(&data, "from");
   if (from != NULL) es__vkey_text(key, from);
@@ -196,8 +182,7 @@ static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_v
   es__vkey_text(key, to);
   es__json_write_text(&data, es__text(key));
   es__buf_byte(&data, '}');
-  event.data = (es_text){data.data, data.length};
-  status = data.failed ? es__no_memory(err) : es__store_append(rt->store, &commit, err);
+  status = es__audit_append(rt, "$KeyRotated", "system:signer", &data, err);
   es__buf_free(&data);
   return status;
 }

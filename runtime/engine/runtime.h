@@ -45,6 +45,11 @@ static inline es_text es__tenant(const es_runtime *rt) {
 /* In a debug build: whether the calling thread is not the one that the runtime belongs to; *err says so. */
 bool es__wrong_thread(const es_runtime *rt, es_error *err);
 
+/* Appends an event of the runtime's own to the day's $audit stream: what was done to the store, by the context's actor, else by
+ * `actor`. */
+es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, const es_buf *data,
+                           es_error *err);
+
 /* Makes rt->projections, unless it is there: opens and declares the modules' projections. */
 es_status es__projections_ready(es_runtime *rt, es_error *err);
 
