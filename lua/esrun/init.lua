@@ -52,11 +52,32 @@ local esrun = {
 ---@field limit_signal? integer signal that carries the time limit; -1: a count hook instead
 ---@field conflict_retries? integer how often a command without expected version is decided again; -1: never
 ---@field allow_nondeterminism? boolean test door: gives domain code es.test_random()
+---@field checkpoint? esrun.CheckpointPolicy checkpoints that are signed by themselves
+
+---@class esrun.CheckpointPolicy what came after the newest checkpoint in the store is signed with a commit and by es:close()
+---@field events? integer when there are so many events; else not by number
+---@field seconds? integer when the first of them is so old; else not by time
+---@field keys esrun.SigningKey[]|fun(store_id: string): esrun.SigningKey[]? nil: this store is not signed
+---@field memory? string folder of the signer's memory
+---@field deliver? fun(note: string): boolean hands a checkpoint on; false: it could not, so it is tried again later
 
 local OPTIONS = {
   project = true, store = true, read_only = true, must_exist = true, clock = true, log = true, time_limit_ms = true,
   memory_limit_bytes = true, limit_signal = true, conflict_retries = true, allow_nondeterminism = true,
+  checkpoint = true,
 }
+local POLICY = { events = true, seconds = true, keys = true, memory = true, deliver = true }
+
+-- The policy as the core takes it, or nil when the store is one that is not signed.
+local function policy_of(given, handle)
+  local policy = {}
+  for name, value in pairs(given) do
+    if not POLICY[name] then error(("esrun.open: unknown member '%s' of checkpoint"):format(tostring(name)), 3) end
+    policy[name] = value
+  end
+  if type(policy.keys) == "function" then policy.keys = policy.keys(assert(handle:info()).store.store_id) end
+  return policy.keys and policy
+end
 
 --- Opens a project's modules and its store.
 ---@param options? esrun.OpenOptions
@@ -73,6 +94,15 @@ function esrun.open(options)
   end
   local handle, message, code, details = core.open(given)
   if not handle then return nil, message, code, details end
+  local policy = given.checkpoint and not given.read_only and policy_of(given.checkpoint, handle)
+  if policy then
+    local done
+    done, message, code, details = handle:checkpoint_every(policy)
+    if not done then
+      handle:close()
+      return nil, message, code, details
+    end
+  end
   return runtime.new(handle)
 end
 

@@ -191,5 +191,6 @@ es_status es_append(es_runtime *rt, es_event *events, size_t count, unsigned fla
   if (status == ES_OK) status = es__store_append(rt->store, &commit, err);
   if (status == ES_OK) memcpy(events, commit.events, count * sizeof *events);
   free(commit.events);
+  if (status == ES_OK) es__checkpoint_if_due(rt);
   return status;
 }

@@ -318,6 +318,7 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, 
   }
   rt->execution = NULL;
   attempt_free(&self);
+  es__checkpoint_if_due(rt);
   return status;
 }
 
@@ -334,6 +335,7 @@ es_status es_transaction_commit(es_runtime *rt, es_error *err) {
   rt->in_transaction = false;
   es_status status = es__store_commit(rt->store, err);
   if (status != ES_OK) es__fold_forget(rt->domain);
+  es__checkpoint_if_due(rt);
   return status;
 }
 

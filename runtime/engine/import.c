@@ -322,6 +322,7 @@ es_status es__import_store(es_import *import, es_error *err) {
     import->report.skipped_count = skipped;
   }
   drop_group(import);
+  es__checkpoint_if_due(import->rt);
   return status;
 }
 

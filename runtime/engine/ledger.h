@@ -48,7 +48,8 @@ es_status es__heads_add(es_heads *heads, int source, const char *name, es_text n
 es_status es__memory_open(es_signer_memory *out, const char *path, const es_store *store,
                           es_error *err);
 void es__memory_close(es_signer_memory *memory);
-es_status es__memory_lock(es_signer_memory *memory, es_error *err); /* one signer at a time */
+/* One signer at a time. Without `wait` *taken is false while another one is at work. */
+es_status es__memory_lock(bool *taken, es_signer_memory *memory, bool wait, es_error *err);
 /* Adds the remembered keys, then the remembered checkpoints. What cannot be read is ES_ERR_INTEGRITY. */
 es_status es__memory_heads(es_heads *heads, const es_signer_memory *memory, es_error *err);
 /* Remembers, durably, before anybody sees the checkpoint. */
@@ -61,5 +62,17 @@ es_status es__memory_other_store(char **other, const es_signer_memory *memory,
 /* ledger_sign.c. Does the store's tree continue this head? As es__checkpoint_continues. */
 es_status es__ledger_continues(const es_head *head, const char *origin, int64_t size,
                                es_store *store, es_error *err);
+
+/* A checkpoint that nobody asked for: made when it is this signer's turn and `ask` then answers *wanted, and never if it would
+ * record a change of keys. Without `wait` another signer at work is reason enough to let it be. */
+typedef struct es_signing_turn {
+  bool wait;
+  es_status (*ask)(bool *wanted, void *data, es_error *err);
+  void *data;
+} es_signing_turn;
+
+/* As es_checkpoint; turn NULL: asked for. *note stays NULL when none was wanted. */
+es_status es__checkpoint_in_turn(char **note, es_runtime *rt, const es_checkpoint_options *options,
+                                 const es_signing_turn *turn, es_error *err);
 
 #endif

@@ -84,17 +84,20 @@ static es_status make_folders(const char *path, es_error *err) {
   return ES_OK;
 }
 
-es_status es__memory_lock(es_signer_memory *memory, es_error *err) {
+es_status es__memory_lock(bool *taken, es_signer_memory *memory, bool wait, es_error *err) {
   char path[PATH_SIZE];
   es_status status;
 
+  *taken = true;
   if (memory->folder == NULL) return ES_OK;
   status = make_folders(memory->folder, err);
   if (status == ES_OK) status = join(path, memory->folder, "lock", err);
   if (status != ES_OK) return status;
   memory->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (memory->lock < 0) return failed(err, "open", path);
-  while (flock(memory->lock, LOCK_EX) != 0) {
+  while (flock(memory->lock, wait ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
+    *taken = errno != EWOULDBLOCK;
+    if (!*taken) return ES_OK;
     if (errno != EINTR) return failed(err, "lock", path);
   }
   return ES_OK;

@@ -33,6 +33,7 @@ typedef struct signing {
   es_heads heads;
   es_hash root;
   int64_t size;
+  bool by_itself; /* nobody asked for this checkpoint: it may not change what the store holds */
 } signing;
 
 static es_status read_keys(signing *self, const es_checkpoint_options *options, es_error *err) {
@@ -187,6 +188,13 @@ static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_v
   return status;
 }
 
+static es_status refuse_new_key(const es_vkey *key, es_error *err) {
+  es__fail(err, ES_ERR_USAGE, "new_key",
+           "not signed: %s (key %08x) did not sign the last checkpoint", key->name, key->id);
+  es__hint(err, "a change of keys is made by hand: esrun checkpoint --key OLD --key NEW");
+  return ES_ERR_USAGE;
+}
+
 /* A key that did not sign the last checkpoint is new: that it signs now is an event, which this checkpoint covers. */
 static es_status record_new_keys(signing *self, es_error *err) {
   es_store_checkpoint last = {0};
@@ -203,8 +211,9 @@ static es_status record_new_keys(signing *self, es_error *err) {
       if ((note.signed_by >> i & 1) == 1) before = &given[i];
     }
     for (size_t i = 0; status == ES_OK && i < self->key_count; i++) {
-      if ((note.signed_by >> i & 1) == 0)
-        status = record_rotation(self->rt, before, &given[i], err);
+      if ((note.signed_by >> i & 1) == 1) continue;
+      status = self->by_itself ? refuse_new_key(&given[i], err)
+                               : record_rotation(self->rt, before, &given[i], err);
     }
   }
   es__buf_free(&last.note);
@@ -231,24 +240,22 @@ static es_status make_checkpoint(es_buf *note, signing *self, es_error *err) {
   return status;
 }
 
-es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options *options,
-                        es_error *err) {
-  signing self = {.rt = rt, .memory = {.lock = -1}};
+es_status es__checkpoint_in_turn(char **note, es_runtime *rt, const es_checkpoint_options *options,
+                                 const es_signing_turn *turn, es_error *err) {
+  signing self = {.rt = rt, .memory = {.lock = -1}, .by_itself = turn != NULL};
   es_buf text = {0};
+  bool wanted = true;
   es_status status;
 
   *note = NULL;
-  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   es__ledger_origin(self.origin, rt->store);
-  if (rt->in_transaction) {
-    return es__fail(err, ES_ERR_USAGE, "in_transaction",
-                    "a checkpoint cannot be made inside a transaction: commit it first");
-  }
-  status = read_keys(&self, options, err);
-  if (status == ES_OK) status = es__memory_open(&self.memory, options->memory_path, rt->store, err);
-  if (status == ES_OK) status = es__memory_lock(&self.memory, err);
-  if (status == ES_OK) status = make_checkpoint(&text, &self, err);
-  if (status == ES_OK) {
+  status = es__memory_open(&self.memory, options->memory_path, rt->store, err);
+  if (status == ES_OK)
+    status = es__memory_lock(&wanted, &self.memory, turn == NULL || turn->wait, err);
+  if (status == ES_OK && wanted && turn != NULL) status = turn->ask(&wanted, turn->data, err);
+  if (status == ES_OK && wanted) status = read_keys(&self, options, err);
+  if (status == ES_OK && wanted) status = make_checkpoint(&text, &self, err);
+  if (status == ES_OK && wanted) {
     *note = es__buf_take(&text, NULL);
     if (*note == NULL) status = es__no_memory(err);
   }
@@ -258,4 +265,18 @@ es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options
   for (size_t i = 0; i < ES_SIGNING_KEYS_MAX; i++)
     es__skey_clear(&self.keys[i]);
   return status;
+}
+
+es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options *given,
+                        es_error *err) {
+  es_checkpoint_options options = ES_CHECKPOINT_INIT;
+
+  *note = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  if (rt->in_transaction) {
+    return es__fail(err, ES_ERR_USAGE, "in_transaction",
+                    "a checkpoint cannot be made inside a transaction: commit it first");
+  }
+  es__take_options(&options, given, sizeof options);
+  return es__checkpoint_in_turn(note, rt, &options, NULL, err);
 }

@@ -98,6 +98,13 @@ es_status es__projections_ready(es_runtime *rt, es_error *err) {
   return status;
 }
 
+void es__take_options(void *out, const void *given, size_t known_size) {
+  size_t size;
+
+  memcpy(&size, given, sizeof size);
+  memcpy(out, given, size < known_size ? size : known_size);
+}
+
 es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
   es_options known = ES_OPTIONS_INIT, *options = &known;
   es_runtime *rt = calloc(1, sizeof *rt);
@@ -105,8 +112,7 @@ es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
 
   *out = NULL;
   if (rt == NULL) return es__no_memory(err);
-  /* A program built with an older header gives fewer members; with a newer one, some that are unknown here. */
-  memcpy(options, given, given->size < sizeof known ? given->size : sizeof known);
+  es__take_options(options, given, sizeof known);
   es_adopt(rt);
   status = es__settings_read(&rt->settings, options->project_path, err);
   if (status != ES_OK) goto done;
@@ -127,6 +133,9 @@ done:
 
 void es_close(es_runtime *rt) {
   if (rt == NULL) return;
+  if (rt->in_transaction) es_transaction_rollback(rt);
+  es__checkpoint_at_end(rt);
+  es__signer_free(rt->signer);
   es__projections_close(rt->projections);
   es__store_close(rt->store);
   es__domain_free(rt->domain);
@@ -194,12 +203,15 @@ es_status es_config(char **out, es_runtime *rt, es_error *err) {
 es_status es_info(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
   es_store_head head;
+  es_store_checkpoint signed_head = {0};
   char hex[2 * ES_HASH_SIZE + 1];
   es_status status;
 
   *out = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = es__store_head_of(&head, rt->store, err);
+  if (status == ES_OK) status = es__store_checkpoint(&signed_head, rt->store, INT64_MAX, err);
+  es__buf_free(&signed_head.note);
   es__buf_byte(&buf, '{');
   es__json_write_key(&buf, "esrun");
   es__json_write_text(&buf, es__text(ES_VERSION_STRING));
@@ -214,6 +226,8 @@ es_status es_info(char **out, es_runtime *rt, es_error *err) {
   es__json_write_key(&buf, "head_hash");
   es__hex(hex, head.hash, ES_HASH_SIZE);
   es__json_write_text(&buf, es__text(head.position == 0 ? NULL : hex));
+  es__json_write_key(&buf, "signed_position");
+  es__json_write_integer(&buf, signed_head.size > 0 ? signed_head.size : 0);
   es__json_write_key(&buf, "store");
   if (status == ES_OK) status = es__store_info(&buf, rt->store, err);
   es__buf_byte(&buf, '}');

@@ -33,6 +33,7 @@ struct es_runtime {
   bool store_given;   /* named at opening, not by the settings */
   void (*log)(void *log_data, es_log_level level, const char *json, size_t length);
   void *log_data;
+  struct es_signer *signer; /* ledger_auto.c: checkpoints that come by themselves, or NULL */
 };
 
 static inline int64_t es__now(es_runtime *rt) { return rt->ids.clock(rt->ids.clock_data); }
@@ -49,6 +50,15 @@ bool es__wrong_thread(const es_runtime *rt, es_error *err);
  * `actor`. */
 es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, const es_buf *data,
                            es_error *err);
+
+/* ledger_auto.c. Looks, after a commit, whether a checkpoint is due, and signs it; at the end, whether anything is unsigned. What
+ * fails is logged, never the caller's trouble. */
+void es__checkpoint_if_due(es_runtime *rt);
+void es__checkpoint_at_end(es_runtime *rt);
+void es__signer_free(struct es_signer *signer);
+
+/* Copies a struct that begins with its size: members that the caller's header did not have keep the value in *out. */
+void es__take_options(void *out, const void *given, size_t known_size);
 
 /* Makes rt->projections, unless it is there: opens and declares the modules' projections. */
 es_status es__projections_ready(es_runtime *rt, es_error *err);

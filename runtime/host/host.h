@@ -25,6 +25,7 @@ typedef struct host_runtime {
   host_import *import;  /* under way, or NULL: the same */
   int clock_ref;
   int log_ref;
+  int deliver_ref; /* gets checkpoints that are made by themselves */
 } host_runtime;
 
 /* ---- runtime.c ---- */

@@ -106,7 +106,25 @@ int host_verify_proof(lua_State *L) {
   return host_push_result(L, es_verify_proof(box, &check, &err), box, false, &err);
 }
 
-/* checkpoint(runtime, { keys = { { path … } … }, memory }) -> note */
+/* Member `keys` of the table at 2: { { path … } … }. The texts stay on the stack. */
+static size_t signing_keys(lua_State *L, es_signing_key out[LIST_MAX]) {
+  size_t count;
+
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checkstack(L, 4 * LIST_MAX, NULL);
+  lua_getfield(L, 2, "keys");
+  luaL_checktype(L, -1, LUA_TTABLE);
+  int list = lua_gettop(L);
+  count = lua_rawlen(L, list);
+  if (count > LIST_MAX) luaL_error(L, "at most %d keys are taken", LIST_MAX);
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, list, (lua_Integer)i + 1);
+    out[i] = signing_key(L);
+  }
+  return count;
+}
+
+/* checkpoint(runtime, { keys, memory }) -> note */
 static int checkpoint(lua_State *L) {
   host_runtime *host = host_check(L);
   es_checkpoint_options options = ES_CHECKPOINT_INIT;
@@ -114,22 +132,59 @@ static int checkpoint(lua_State *L) {
   es_error err = ES_ERROR_INIT;
   char **box;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
-  luaL_checkstack(L, 4 * LIST_MAX, NULL);
-  lua_getfield(L, 2, "keys");
-  luaL_checktype(L, -1, LUA_TTABLE);
-  int list = lua_gettop(L);
-  options.key_count = lua_rawlen(L, list);
-  if (options.key_count > LIST_MAX) return luaL_error(L, "at most %d keys are taken", LIST_MAX);
-  for (size_t i = 0; i < options.key_count; i++) {
-    lua_rawgeti(L, list, (lua_Integer)i + 1);
-    keys[i] = signing_key(L);
-  }
+  options.key_count = signing_keys(L, keys);
   options.keys = keys;
   options.memory_path = host_text(L, 2, "memory");
   box = host_push_text(L);
   if (es_checkpoint(box, host->rt, &options, &err) != ES_OK) return host_fail(L, &err);
   lua_pushstring(L, *box);
+  return 1;
+}
+
+static int deliver_body(lua_State *L) {
+  lua_pushstring(L, lua_touserdata(L, 2));
+  lua_replace(L, 2);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+/* The function's answer; raising is answering no. */
+static bool deliver(void *data, const char *note) {
+  host_runtime *host = data;
+  lua_State *L = host->L;
+  bool done;
+
+  if (!lua_checkstack(L, 6)) return false;
+  lua_pushcfunction(L, deliver_body);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, host->deliver_ref);
+  lua_pushlightuserdata(L, (char *)note);
+  host->busy++;
+  done = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_toboolean(L, -1);
+  host->busy--;
+  lua_pop(L, 1);
+  return done;
+}
+
+/* checkpoint_every(runtime, { events, seconds, keys, memory, deliver }) -> true; once for a runtime */
+static int checkpoint_every(lua_State *L) {
+  host_runtime *host = host_check(L);
+  es_checkpoint_policy policy = ES_CHECKPOINT_POLICY_INIT;
+  es_signing_key keys[LIST_MAX];
+  es_error err = ES_ERROR_INIT;
+
+  policy.key_count = signing_keys(L, keys);
+  policy.keys = keys;
+  policy.events = host_integer(L, 2, "events", 0);
+  policy.seconds = host_integer(L, 2, "seconds", 0);
+  policy.memory_path = host_text(L, 2, "memory");
+  if (lua_getfield(L, 2, "deliver") != LUA_TNIL && host->deliver_ref == LUA_NOREF) {
+    luaL_checktype(L, -1, LUA_TFUNCTION);
+    host->deliver_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    policy.deliver = deliver;
+    policy.deliver_data = host;
+  }
+  if (es_checkpoint_every(host->rt, &policy, &err) != ES_OK) return host_fail(L, &err);
+  lua_pushboolean(L, true);
   return 1;
 }
 
@@ -176,4 +231,7 @@ void host_verify_evidence(lua_State *L, es_verify_options *options, host_evidenc
   }
 }
 
-const luaL_Reg host_ledger_methods[] = {{"checkpoint", checkpoint}, {"prove", prove}, {NULL, NULL}};
+const luaL_Reg host_ledger_methods[] = {{"checkpoint", checkpoint},
+                                        {"checkpoint_every", checkpoint_every},
+                                        {"prove", prove},
+                                        {NULL, NULL}};

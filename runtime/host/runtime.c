@@ -49,7 +49,8 @@ static int close_runtime(lua_State *L) {
   }
   luaL_unref(L, LUA_REGISTRYINDEX, host->clock_ref);
   luaL_unref(L, LUA_REGISTRYINDEX, host->log_ref);
-  host->clock_ref = host->log_ref = LUA_NOREF;
+  luaL_unref(L, LUA_REGISTRYINDEX, host->deliver_ref);
+  host->clock_ref = host->log_ref = host->deliver_ref = LUA_NOREF;
   return 0;
 }
 
@@ -164,7 +165,8 @@ int host_open(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   host = lua_newuserdatauv(L, sizeof *host, 0);
   at = lua_gettop(L);
-  *host = (host_runtime){.clock_ref = LUA_NOREF, .log_ref = LUA_NOREF, .L = L};
+  *host = (host_runtime){
+      .clock_ref = LUA_NOREF, .log_ref = LUA_NOREF, .deliver_ref = LUA_NOREF, .L = L};
   luaL_setmetatable(L, RUNTIME);
   fill_options(L, host, &options);
   if (es_open(&host->rt, &options, &err) != ES_OK) return host_fail(L, &err);

@@ -240,7 +240,8 @@ ES_API es_status es_project_find(char **out, const char *start, es_error *err);
 /* Facts as one JSON object, freed with es_free():
  *   es_describe  the modules: aggregates (commands, params, events), projections (tables, queries), with hashes
  *   es_config    the effective settings and where each comes from
- *   es_info      the store: id, path, events, head hash, versions of libraries, pragmas read back */
+ *   es_info      the store: id, path, events, head hash, signed_position (how many events the newest checkpoint covers),
+ *                versions of libraries, pragmas read back */
 ES_API es_status es_describe(char **out, es_runtime *rt, es_error *err);
 ES_API es_status es_config(char **out, es_runtime *rt, es_error *err);
 ES_API es_status es_info(char **out, es_runtime *rt, es_error *err);
@@ -565,6 +566,32 @@ typedef struct es_checkpoint_options {
  * events that do not continue the chain, "damaged", are not signed either. Two signers take turns. */
 ES_API es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options *options,
                                es_error *err);
+
+/* When a runtime signs checkpoints by itself. Both limits count from the newest checkpoint in the store, whichever process made
+ * it; with both 0 only the end is signed. */
+typedef struct es_checkpoint_policy {
+  size_t size;
+  int64_t events;             /* when so many events came after it; 0: not by number */
+  int64_t seconds;            /* when the first event after it is so old; 0: not by time */
+  const es_signing_key *keys; /* copied; read again for each checkpoint */
+  size_t key_count;
+  const char *memory_path; /* as in es_checkpoint_options */
+  /* Gets each checkpoint to hand it on; may be NULL. It may not call the runtime. false: it could not, which is logged; the next
+   * checkpoint, or the same one when the runtime is closed, is given again. */
+  bool (*deliver)(void *deliver_data, const char *note);
+  void *deliver_data;
+} es_checkpoint_policy;
+
+#define ES_CHECKPOINT_POLICY_INIT                                                                  \
+  { .size = sizeof(es_checkpoint_policy) }
+
+/* From now on this runtime signs a checkpoint after a commit when one is due, and in es_close() when it appended anything that
+ * is not signed yet. Time is looked at with each commit: a runtime that only waits signs nothing. A checkpoint that fails or
+ * is refused never touches what was appended: it is logged ("checkpoint_failed", with level error when refused for integrity)
+ * and tried again when one would be due next. While another process signs nobody waits, but in es_close(). A change of keys
+ * is never made by itself. policy NULL: no longer. ES_ERR_USAGE when a key cannot be read now. */
+ES_API es_status es_checkpoint_every(es_runtime *rt, const es_checkpoint_policy *policy,
+                                     es_error *err);
 
 /* A detached RSA-PSS signature (SHA-256, MGF1 with SHA-256, the longest salt) over bytes, as `openssl dgst` checks it. The key
  * is a PEM, from a file that nobody else can read or as text. *signature and *public_key, a PEM, are freed with es_free(). */

@@ -88,7 +88,10 @@ es_status es__store_append(es_store *store, es_commit *commit, es_error *err) {
   commit->duplicate = false;
   commit->existing = (es_reply_record){0};
   es_status status = check_commit(commit, err);
-  return status == ES_OK ? store->kind->append(store, commit, err) : status;
+  if (status == ES_OK) status = store->kind->append(store, commit, err);
+  if (status == ES_OK && !commit->duplicate && commit->event_count > 0)
+    store->appended_to = commit->events[commit->event_count - 1].position;
+  return status;
 }
 
 es_status es__store_begin(es_store *store, es_error *err) { return store->kind->begin(store, err); }

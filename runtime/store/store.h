@@ -122,6 +122,7 @@ struct es_store {
   const es_store_kind *kind;
   es_chain *chain;
   uint8_t store_id[ES_ID_SIZE];
+  int64_t appended_to; /* the last position appended through here, even if undone since; 0: none */
 };
 
 /* Opening. An in-memory store lives until closed. */

@@ -46,6 +46,8 @@ describe("esrun doctor", function()
     assert.equal(0, run(folder, "project", "run").status)
     local found, result = states(folder)
     assert.equal(0, result.status)
+    assert.equal("note", found.checkpoints.state) -- nobody made a key; with one: ledger_spec.lua
+    found.checkpoints = nil
     local by_machine = { lua = true, sqlite = true, space = true }
     for check, finding in pairs(found) do
       if not by_machine[check] then assert.equal("ok", finding.state, check .. ": " .. finding.message) end

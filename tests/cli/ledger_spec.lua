@@ -150,12 +150,86 @@ describe("esrun's ledger", function()
     assert.matches("^anchored positions 1 to 2", p.must "verify")
   end)
 
+  it("signs by itself as the user's configuration says, and hands what it signed to the anchors", function()
+    local p = project()
+    p.config(([[return { checkpoint = { events = 3, seconds = 3600 }, anchors = { { file = %q },
+      { command = "cat >/dev/null; echo taken; echo >>$HOME/count" } } }]]):format(p.home .. "/kept"))
+    local silent = p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane", "--output", "json")
+    assert.equal("", silent.err) -- there is no key for this store
+    p.must "keygen"
+    local reply = p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane", "--output", "json")
+    assert.equal(4, cjson.decode(reply.out).version) -- what the anchor's command prints is no part of the result
+    assert.equal("taken\n", reply.err)
+    assert.equal("4", line_of(support.read(p.home .. "/kept"), 2))
+    assert.matches("^anchored positions 1 to 4", p.must "verify")
+    support.write(p.folder .. "/batch", ('{"target":"Account/1","command":"move","params":{"cents":1}}\n'):rep(10))
+    assert.equal(0, p.run("batch", "batch", "--as", "user:jane").status)
+    assert.equal("14", line_of(support.read(p.home .. "/kept"), 2))
+    assert.equal(5, #support.read(p.home .. "/count")) -- at 4; at 7, 10, 13; and at the end
+    support.write(p.folder .. "/script.lua", [[
+      local es <close> = assert(require "esrun".open())
+      assert(es:execute("Account/1", "move", { cents = 1 }, { actor_id = "user:jane" }))]])
+    p.must("run", "script.lua")
+    assert.equal("15", line_of(support.read(p.home .. "/kept"), 2))
+  end)
+
+  it("never lets a checkpoint that fails be the trouble of a command", function()
+    local p = project()
+    p.must "keygen"
+    local function move(words)
+      local result = p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane")
+      assert.equal(0, result.status)
+      assert.matches(words, result.err, 1, true)
+    end
+    p.config "return { checkpoint = { events = 1 }, anchors = { { command = 'exit 3' } } }"
+    move "esrun: warning: the anchor exit 3 did not take the checkpoint: it ended with status 3"
+    p.config "return { checkpoint = { events = 1 } }"
+    p.shell "chmod 644 $HOME/.local/share/esrun/keys/*"
+    move "hint: run: chmod 600 "
+    p.shell "chmod 600 $HOME/.local/share/esrun/keys/*; cp store.db old.db"
+    p.move(1)
+    p.shell "mv old.db store.db; rm -f store.db-*"
+    p.move(1)
+    p.shell "mkdir $HOME/away; mv store.db* $HOME/away; cp $HOME/away/store.db* ."
+    local doubted = p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane")
+    assert.equal(0, doubted.status)
+    assert.matches("esrun: warning: no checkpoint was signed: not signed: against the signer's memory: the tree was forked",
+      doubted.err, 1, true)
+    p.config "return { checkpoint = { events = 0 } }"
+    move "checkpoint: 'events' is not one of events and seconds"
+    assert.equal(6, p.run("verify").status == 2 and p.shell("rm $HOME/.config/esrun/config.lua").status == 0
+      and p.run("verify").status)
+  end)
+
+  it("lets doctor say whether a checkpoint is overdue", function()
+    local p = project()
+    local function asked()
+      for _, finding in ipairs(cjson.decode(p.must("doctor", "--output", "json")).findings) do
+        if finding.check == "checkpoints" then return finding end
+      end
+    end
+    assert.equal("note", asked().state)
+    p.must "keygen"
+    assert.matches("^2 of 2 events are not signed, the first of them since %d+%-", asked().message)
+    p.must "checkpoint"
+    assert.equal("all 2 events are signed", asked().message)
+    p.move(1)
+    p.config "return { checkpoint = { events = 2, seconds = 3600 } }"
+    assert.same({ "ok", "1 of 3 events are not signed" }, { asked().state, asked().message:match("^[^,]*") })
+    p.config "return { checkpoint = { events = 1 } }"
+    assert.same({ "warning", "overdue: 1 of 3 events are not signed" }, { asked().state, asked().message:match("^[^,]*") })
+    assert.equal("esrun checkpoint signs them, or says why not", asked().mend)
+  end)
+
   it("names what is wrong in the user's configuration", function()
     local p = project()
     for text, words in pairs {
       ["return 1"] = "must return a table",
       ["return { anchor = {} }"] = "unknown setting 'anchor'",
       ["return { anchors = { { fil = 'x' } } }"] = "anchor 1: 'fil'",
+      ["return { checkpoint = 5 }"] = "checkpoint: a table is expected",
+      ["return { checkpoint = { event = 5 } }"] = "checkpoint: 'event' is not one of",
+      ["return { checkpoint = { seconds = 1.5 } }"] = "checkpoint: 'seconds'",
       ["return { anchors = { { store = 'x' } } }"] = "anchor 1: file, git or command is missing",
       ["os.exit()"] = "config.lua:1:",
       ["return {"] = "config.lua:1:",

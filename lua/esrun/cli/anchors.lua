@@ -62,14 +62,16 @@ local function write_git(folder, store_id, note)
 end
 
 local function write_command(command, store_id, note)
-  local pipe = io.popen(with_store(store_id, command) .. "\n", "w")
+  local pipe = io.popen("{ " .. with_store(store_id, command) .. "\n} >&2", "w") -- stdout is our result's
   if not pipe then return nil, "cannot run it" end
   pipe:write(note)
-  local ok, _, status = pipe:close()
-  return ok, ok or "it ended with status " .. tostring(status)
+  local ok, what, status = pipe:close()
+  if ok then return true end
+  return nil, what == "exit" and "it ended with status " .. status or what == "signal" and "signal " .. status .. " ended it"
+    or "it did not read the checkpoint: " .. what
 end
 
---- Hands a checkpoint to every anchor. A failure names the anchor; the others have it all the same.
+--- Hands a checkpoint to every anchor: true, or nil and which one did not take it; the others have it all the same.
 function anchors.write(config, store_id, note)
   local failed
   local function try(name, done, why)
@@ -80,7 +82,7 @@ function anchors.write(config, store_id, note)
     if anchor.git then try(anchor.git, write_git(anchor.git, store_id, note)) end
     if anchor.command then try(anchor.command, write_command(anchor.command, store_id, note)) end
   end
-  if failed then errors.fail(1, failed, "the checkpoint is signed and kept in the store; run esrun checkpoint again") end
+  return not failed or nil, failed
 end
 
 return anchors

@@ -2,6 +2,7 @@
 
 local anchors = require "esrun.cli.anchors"
 local errors = require "esrun.cli.errors"
+local signer = require "esrun.cli.signer"
 local user = require "esrun.cli.user"
 
 local checkpoint = {
@@ -15,26 +16,13 @@ function checkpoint.define(parser)
   parser:option "-o --out":argname "FILE":description "Write the checkpoint to a file."
 end
 
---- The keys to sign with, as es:checkpoint takes them.
-local function keys(args, config, store_id)
-  local passphrase = os.getenv("ESRUN_KEY_PASSPHRASE")
-  local list = {}
-  local function add(path) list[#list + 1] = { path = path, passphrase = passphrase } end
-  for _, path in ipairs(args.key) do add(path) end
-  if #list > 0 then return list end
-  local text = os.getenv("ESRUN_SIGNING_KEY")
-  if text and text ~= "" then return { { text = text, passphrase = passphrase } } end
-  for _, path in ipairs(config.keys or {}) do add(path) end
-  if #list == 0 then add(user.key_path(store_id)) end
-  return list
-end
-
 function checkpoint.run(call, args)
   local es = call:open { must_exist = true }
   local store_id = errors.check(es:info()).store.store_id
   local config = user.config()
-  local note = errors.check(es:checkpoint { keys = keys(args, config, store_id) })
-  anchors.write(config, store_id, note)
+  local note = errors.check(es:checkpoint { keys = signer.keys(config, store_id, args.key) })
+  local taken, failure = anchors.write(config, store_id, note)
+  if not taken then errors.fail(1, failure, "the checkpoint is signed and kept in the store; run esrun checkpoint again") end
   local size, root = note:match("^[^\n]*\n(%d+)\n([^\n]*)\n")
   if args.out then
     local done, why = user.write(args.out, note)

@@ -5,6 +5,7 @@ local errors = require "esrun.cli.errors"
 local esrun = require "esrun"
 local files = require "esrun.files"
 local probes = require "esrun.cli.probes"
+local signer = require "esrun.cli.signer"
 local system = require "esrun.system"
 
 local SCAN_EVENTS = 100000 -- newest events whose actor ids are looked at
@@ -215,6 +216,27 @@ local function check_actors(findings, es)
     math.min(#off, 10))), "allow their kinds in esrun.lua: actors = { prefixes = { … } }")
 end
 
+-- What no checkpoint covers yet, and whether it should be covered by now.
+local function check_checkpoints(findings, es, info)
+  local every, config = signer.setting()
+  local key = signer.keys(config, info.store.store_id)[1]
+  if info.signed_position == 0 and not (key.text or files.kind(key.path)) then
+    return add(findings, "checkpoints", "note", "none: nobody can show that this store was not rewritten as a whole",
+      "esrun keygen, then esrun checkpoint: see docs/guide/ledger.md")
+  end
+  local unsigned = info.head_position - info.signed_position
+  if unsigned == 0 then return add(findings, "checkpoints", "ok", ("all %d events are signed"):format(info.head_position)) end
+  local first
+  for event in es:events { after = info.signed_position, limit = 1 } do first = event.recorded_at end
+  local age = os.time() - core.parse_time(first) // 1000000
+  local text = ("%d of %d events are not signed, the first of them since %s"):format(unsigned, info.head_position, first)
+  every = every or {}
+  if unsigned >= (every.events or math.maxinteger) or age >= (every.seconds or math.maxinteger) then
+    return add(findings, "checkpoints", "warning", "overdue: " .. text, "esrun checkpoint signs them, or says why not")
+  end
+  add(findings, "checkpoints", "ok", text)
+end
+
 -- Commands that ended in an error of domain code, which somebody may have taken for a refusal.
 local function check_failures(findings, es)
   local count, last = 0, nil
@@ -275,6 +297,7 @@ local function check_store(findings, call, where, alone)
     check_leftovers(findings, { folder_of(store.path), where.project })
   end
   local scope <close> = es.context.enter { operator_scope = true }
+  check_checkpoints(findings, es, info)
   check_failures(findings, es)
   if not alone then
     check_settings(findings, es)

@@ -140,6 +140,7 @@ function Call:open(options)
     if not found and not options.store then errors.check(found, message, code, details) end
     options.project = found
   end
+  if not options.read_only then require "esrun.cli.signer".add_to(options) end
   self.es = errors.check(esrun.open(options))
   return self.es
 end

@@ -37,6 +37,7 @@ function run.run(call, args)
   local folder = path:match "^(.*)/[^/]*$" or "."
   esrun.defaults.project = args.project or (esrun.find_project(folder))
   esrun.defaults.store = args.store
+  require "esrun.cli.signer".add_to(esrun.defaults)
   arg = { [0] = path, table.unpack(call.rest) }
   package.path = folder .. "/?.lua;" .. package.path
   local done, result = xpcall(chunk, traceback, table.unpack(call.rest))

@@ -54,7 +54,7 @@ end
 ---@field command? string run with the checkpoint on its standard input
 ---@field read? string run to get the newest checkpoint on its standard output
 
-local MEMBERS = { keys = true, trust = true, anchors = true }
+local MEMBERS = { keys = true, trust = true, anchors = true, checkpoint = true }
 local KINDS = { store = true, file = true, git = true, command = true, read = true }
 
 local function wrong(path, what) errors.usage(("%s: %s"):format(path, what), "see docs/guide/ledger.md") end
@@ -63,7 +63,12 @@ local function check(path, config)
   if type(config) ~= "table" then wrong(path, "it must return a table") end
   for name, value in pairs(config) do
     if not MEMBERS[name] then wrong(path, ("unknown setting '%s'"):format(tostring(name))) end
-    if type(value) ~= "table" then wrong(path, name .. ": a list is expected") end
+    if type(value) ~= "table" then wrong(path, name .. ": a table is expected") end
+  end
+  for name, value in pairs(config.checkpoint or {}) do
+    if (name ~= "events" and name ~= "seconds") or math.type(value) ~= "integer" or value < 1 then
+      wrong(path, ("checkpoint: '%s' is not one of events and seconds, with an integer above 0"):format(tostring(name)))
+    end
   end
   for position, anchor in ipairs(config.anchors or {}) do
     if type(anchor) ~= "table" then wrong(path, ("anchor %d: a table is expected"):format(position)) end
@@ -80,7 +85,7 @@ local function check(path, config)
 end
 
 --- The user's configuration; an empty one when there is none.
----@return { keys: string[]?, trust: string[]?, anchors: esrun.cli.Anchor[]? }
+---@return { keys: string[]?, trust: string[]?, anchors: esrun.cli.Anchor[]?, checkpoint: table? }
 function user.config()
   local path = user.config_path()
   local text = user.read(path)
