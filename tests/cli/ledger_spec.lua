@@ -181,8 +181,8 @@ describe("esrun's ledger", function()
       assert.equal(0, result.status)
       assert.matches(words, result.err, 1, true)
     end
-    p.config "return { checkpoint = { events = 1 }, anchors = { { command = 'exit 3' } } }"
-    move "esrun: warning: the anchor exit 3 did not take the checkpoint: it ended with status 3"
+    p.config "return { checkpoint = { events = 1 }, anchors = { { command = 'cat >/dev/null; exit 3' } } }"
+    move "esrun: warning: the anchor cat >/dev/null; exit 3 did not take the checkpoint: it ended with status 3"
     p.config "return { checkpoint = { events = 1 } }"
     p.shell "chmod 644 $HOME/.local/share/esrun/keys/*"
     move "hint: run: chmod 600 "
