@@ -22,10 +22,12 @@ typedef struct es_signer_memory {
   int lock;     /* -1: not taken */
 } es_signer_memory;
 
+typedef enum es_head_source { ES_HEAD_STORED, ES_HEAD_MEMORY, ES_HEAD_ANCHOR } es_head_source;
+
 /* A checkpoint from somewhere, opened as far as keys are known. Texts point into `note`. */
 typedef struct es_head {
   char name[160]; /* "the signer's memory", "anchor FILE", … */
-  enum { ES_HEAD_STORED, ES_HEAD_MEMORY, ES_HEAD_ANCHOR } source;
+  es_head_source source;
   es_buf note;
   es_tree_head checkpoint;
   bool trusted; /* signed by a known key */
@@ -42,7 +44,8 @@ void es__heads_free(es_heads *heads);
 es_status es__heads_add_key(es_heads *heads, const es_vkey *key, es_error *err);
 /* Adds a checkpoint; its signatures are looked at with the keys there are by now. ES_ERR_INTEGRITY when it is malformed or a
  * known key's signature does not hold: the caller makes a finding of it. */
-es_status es__heads_add(es_heads *heads, int source, const char *name, es_text note, es_error *err);
+es_status es__heads_add(es_heads *heads, es_head_source source, const char *name, es_text note,
+                        es_error *err);
 
 /* path NULL: the user's state folder; "": remember nothing. */
 es_status es__memory_open(es_signer_memory *out, const char *path, const es_store *store,

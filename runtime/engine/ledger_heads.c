@@ -37,7 +37,7 @@ es_status es__heads_add_key(es_heads *heads, const es_vkey *key, es_error *err) 
   return ES_OK;
 }
 
-es_status es__heads_add(es_heads *heads, int source, const char *name, es_text note,
+es_status es__heads_add(es_heads *heads, es_head_source source, const char *name, es_text note,
                         es_error *err) {
   es_head *moved = realloc(heads->items, (heads->count + 1) * sizeof *moved), *head;
   es_note opened;

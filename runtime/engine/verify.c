@@ -65,8 +65,8 @@ static es_status take_keys(verification *self, es_error *err) {
 }
 
 /* Adds a checkpoint; one that is damaged is a finding, not a failure. */
-static es_status take_head(verification *self, int source, const char *name, es_text note,
-                           es_error *err) {
+static es_status take_head(verification *self, es_head_source source, const char *name,
+                           es_text note, es_error *err) {
   es_error problem = ES_ERROR_INIT;
   char message[ES_ERROR_MESSAGE_MAX + 192];
   es_status status = es__heads_add(&self->heads, source, name, note, &problem);
