@@ -3,6 +3,7 @@
 
 local context = require "esrun.context"
 local core = require "esrun.core"
+local dispatch = require "esrun.dispatch"
 local errors = require "esrun.errors"
 local frame = require "esrun.frame"
 
@@ -105,24 +106,6 @@ function Runtime:execute(target, command, params, options)
   return execute(self._handle, members, aggregate_type, aggregate_id, command, params, options)
 end
 
--- The aggregate type and command that a module dispatches under `name`.
-local function find_dispatch(self, name)
-  local description, message, code, details = self:describe()
-  if not description then return nil, message, code, details end
-  local names = {}
-  for aggregate_type, aggregate in pairs(description.aggregates) do
-    for command, about in pairs(aggregate.commands) do
-      if about.dispatch == name then return aggregate_type, command end
-      names[#names + 1] = type(about.dispatch) == "string" and about.dispatch or nil
-    end
-  end
-  table.sort(names)
-  return nil, ("no command is dispatched as \"%s\""):format(name), "unknown_command", {
-    status = "usage", exit_status = core.statuses.usage,
-    hint = #names > 0 and "known: " .. table.concat(names, ", ") or "give a command `dispatch = \"ShipOrder\"`",
-  }
-end
-
 --- The same by a command's dispatch name: `es:dispatch("ShipOrder", order_id, { … })`.
 ---@param name string
 ---@param aggregate_id string
@@ -135,7 +118,7 @@ end
 function Runtime:dispatch(name, aggregate_id, params, options)
   options = options or {}
   local members = frame.take(options, EXECUTE_OPTIONS, "es:dispatch")
-  local aggregate_type, command, code, details = find_dispatch(self, name)
+  local aggregate_type, command, code, details = dispatch.find(self, name)
   if not aggregate_type then return nil, command, code, details end
   return execute(self._handle, members, aggregate_type, aggregate_id, command, params, options)
 end
@@ -486,7 +469,10 @@ function Runtime:info() return self._handle:info() end
 ---@return boolean|string? changed whether any module differs, or the message
 ---@return string? code
 ---@return esrun.Details? details
-function Runtime:reload() return self._handle:reload() end
+function Runtime:reload()
+  dispatch.forget(self)
+  return self._handle:reload()
+end
 
 --- Closes the runtime and everything it opened. Closing twice is fine.
 function Runtime:close()

@@ -98,4 +98,16 @@ describe("a runtime in trusted Lua", function()
     local _, why = es:transaction(function() return es:reload() end)
     assert.matches("inside a command or a transaction", why)
   end)
+
+  it("dispatches by the names that the reloaded modules give", function() -- covers E23
+    local jane = { actor_id = "user:jane", roles = { "teller" } }
+    assert(es:append { opened() })
+    assert(es:dispatch("MoveMoney", "1", { cents = 1 }, jane))
+    support.write(folder .. "/aggregates/account.lua", (support.ACCOUNT:gsub('"MoveMoney"', '"ShiftMoney"')))
+    assert(es:reload())
+    local nothing, _, code, details = es:dispatch("MoveMoney", "1", { cents = 1 }, jane)
+    assert.is_nil(nothing)
+    assert.same({ "unknown_command", "known: ShiftMoney" }, { code, details.hint })
+    assert(es:dispatch("ShiftMoney", "1", { cents = 1 }, jane))
+  end)
 end)

@@ -57,7 +57,7 @@ function cli.names()
 end
 
 function cli.unknown(name)
-  local near = require "esrun.cli.suggest"(name, cli.names())
+  local near = require "es.nearest"(name, cli.names())
   errors.usage(("unknown command '%s'"):format(name),
     (near and "did you mean " .. near .. "? " or "") .. "known: " .. table.concat(cli.names(), ", "))
 end

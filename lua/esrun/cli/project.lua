@@ -48,7 +48,7 @@ local function known_projection(es, name)
   local projections = errors.check(es:describe()).projections
   if projections[name] then return projections[name] end
   local names = names_of(projections)
-  local near = require "esrun.cli.suggest"(name, names)
+  local near = require "es.nearest"(name, names)
   errors.fail(5, ("no projection is called '%s'"):format(name),
     (near and "did you mean " .. near .. "? " or "") .. "known: " .. table.concat(names, ", "))
 end
@@ -111,7 +111,7 @@ local function declared_params(projection, name, query)
     return declared
   end
   local names = names_of(queries)
-  local near = require "esrun.cli.suggest"(query, names)
+  local near = require "es.nearest"(query, names)
   errors.fail(5, ("projection %s has no query '%s'"):format(name, query),
     (near and "did you mean " .. near .. "? " or "") .. "known: " .. table.concat(names, ", "))
 end
