@@ -110,6 +110,6 @@ set(CPACK_DEBIAN_COMMAND_PACKAGE_SECTION utils)
 if(NOT LUA_ARGPARSE) # otherwise compiled in
   set(CPACK_DEBIAN_COMMAND_PACKAGE_DEPENDS lua-argparse)
 endif()
-set(CPACK_DEBIAN_COMMAND_PACKAGE_RECOMMENDS "lua-busted, lua-cjson, lua-esrun, lua5.4")
+set(CPACK_DEBIAN_COMMAND_PACKAGE_RECOMMENDS "libedit2, lua-busted, lua-cjson, lua-esrun, lua5.4")
 set(CPACK_COMPONENT_COMMAND_DESCRIPTION "Event sourcing runtime: the esrun command")
 include(CPack)

@@ -1,7 +1,9 @@
 /* line_editor: lines that a person types, with editing and a history, through libedit. Knows no Lua code and no runtime. */
 #include "cli/line_editor.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,8 +11,35 @@
 #include <editline/readline.h>
 #include <lauxlib.h>
 
+/* libedit and the libraries that come with it would double what the loader does at each start: only who types needs them.
+ * The declarations of its header say what each function is. */
+#define FUNCTIONS(function)                                                                        \
+  function(readline) function(add_history) function(using_history) function(read_history)          \
+      function(stifle_history) function(write_history)
+
+static struct {
+#define MEMBER(name) __typeof__(&(name)) name;
+  FUNCTIONS(MEMBER)
+#undef MEMBER
+} edit;
+
+/* Debian's name of the library, and that of its authors. */
+static bool load_library(void) {
+  void *library = dlopen("libedit.so.2", RTLD_NOW);
+  bool whole = true;
+
+  if (library == NULL) library = dlopen("libedit.so.0", RTLD_NOW);
+  if (library == NULL) return false;
+#define FIND(name)                                                                                 \
+  *(void **)&edit.name = dlsym(library, #name);                                                    \
+  whole = whole && edit.name != NULL;
+  FUNCTIONS(FIND)
+#undef FIND
+  return whole; /* and loaded until the end: it keeps the terminal's state */
+}
+
 static int read_line(lua_State *L) {
-  char *line = readline(luaL_checkstring(L, 1));
+  char *line = edit.readline(luaL_checkstring(L, 1));
   char copy[4096], *whole = copy;
 
   if (line == NULL) return luaL_pushfail(L), 1;
@@ -24,13 +53,13 @@ static int read_line(lua_State *L) {
 }
 
 static int add(lua_State *L) {
-  add_history(luaL_checkstring(L, 1));
+  edit.add_history(luaL_checkstring(L, 1));
   return 0;
 }
 
 static int load(lua_State *L) {
-  using_history();
-  read_history(luaL_checkstring(L, 1));
+  edit.using_history();
+  edit.read_history(luaL_checkstring(L, 1));
   return 0;
 }
 
@@ -39,9 +68,9 @@ static int save(lua_State *L) {
   mode_t mask = umask(077); /* commands may hold what others should not read */
   int number;
 
-  stifle_history((int)luaL_checkinteger(L, 2));
+  edit.stifle_history((int)luaL_checkinteger(L, 2));
   errno = 0;
-  number = write_history(path);
+  number = edit.write_history(path);
   umask(mask);
   if (number != 0) {
     luaL_pushfail(L);
@@ -55,6 +84,7 @@ static int save(lua_State *L) {
 int cli_open_line_editor(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"read", read_line}, {"add", add}, {"load", load}, {"save", save}, {NULL, NULL}};
+  if (!load_library()) return luaL_error(L, "libedit is not there: %s", dlerror());
   luaL_newlib(L, functions);
   return 1;
 }

@@ -5,6 +5,7 @@
 #include <lua.h>
 
 /* The module "esrun.line_editor", on libedit; only for terminals:
+ * Requiring it raises an error where libedit is not installed.
  *   read(prompt)         the line without its newline, or nil at the end of input
  *   add(text)            to the history
  *   load(path)           the history of an earlier session; a file that is not there is none

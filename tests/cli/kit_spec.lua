@@ -258,8 +258,8 @@ es:load("Account/1").state.cents
     assert.matches("modules reloaded\n7\n$", result.out)
   end)
 
-  it("edits lines on a terminal and keeps a history for its user alone", function()
-    local folder = with_account()
+  -- Runs the command in `folder` on a terminal; `program` is Python that waits for text with until() and types with os.write(fd, …).
+  local function on_terminal(folder, program, environment)
     support.write(folder .. "/terminal.py", [[
 import os, pty, sys
 pid, fd = pty.fork()
@@ -276,6 +276,19 @@ def until(text):
         if not chunk: sys.exit("gone: " + seen.decode("utf8", "replace"))
         seen += chunk
     seen = seen.split(text, 1)[1]
+]] .. program .. [[
+_, status = os.waitpid(pid, 0)
+sys.exit(os.waitstatus_to_exitcode(status))
+]])
+    local result = support.shell(folder, ("%s timeout 20 python3 terminal.py %s %s"):format(environment or "",
+      support.quote(support.bin), support.quote(folder)))
+    assert.equal("", result.err)
+    assert.equal(0, result.status)
+  end
+
+  it("edits lines on a terminal and keeps a history for its user alone", function()
+    local folder = with_account()
+    on_terminal(folder, [[
 until(b"> ") # what is typed before a prompt is there may be thrown away when the terminal changes its mode
 os.write(fd, b"40 + 3\b2\r")
 until(b"42\r\n")
@@ -284,16 +297,24 @@ os.write(fd, b"\x1b[A\r")
 until(b"42\r\n")
 until(b"> ")
 os.write(fd, b"\x04")
-_, status = os.waitpid(pid, 0)
-sys.exit(os.waitstatus_to_exitcode(status))
 ]])
-    local result = support.shell(folder, ("timeout 20 python3 terminal.py %s %s"):format(support.quote(support.bin),
-      support.quote(folder)))
-    assert.equal("", result.err)
-    assert.equal(0, result.status)
     local history = folder .. "/.local/state/esrun/history"
     assert.matches("40\\040+\\0402\n", support.read(history), 1, true) -- libedit writes spaces so
     assert.equal("600\n", support.shell(folder, "stat -c %a " .. support.quote(history)).out)
+  end)
+
+  it("reads plain lines where libedit is not installed, and says so", function()
+    local folder = with_account()
+    for _, name in ipairs { "libedit.so.2", "libedit.so.0" } do support.write(folder .. "/lib/" .. name, "no library") end
+    on_terminal(folder, [[
+until(b"esrun: lines cannot be edited: libedit is not there: ")
+until(b"hint: install libedit2\r\n")
+until(b"> ")
+os.write(fd, b"40 + 2\r")
+until(b"42\r\n")
+until(b"> ")
+os.write(fd, b"\x04")
+]], "LD_LIBRARY_PATH=" .. support.quote(folder .. "/lib"))
   end)
 end)
 

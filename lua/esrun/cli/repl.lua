@@ -30,7 +30,14 @@ local function new_reader()
   if not (system.is_terminal(0) and system.is_terminal(1)) then
     return function() return io.read "l" end, function() end
   end
-  local editor = require "esrun.line_editor"
+  local found, editor = pcall(require, "esrun.line_editor")
+  if not found then
+    io.stderr:write("esrun: lines cannot be edited: ", editor, "\nhint: install libedit2\n")
+    return function(prompt)
+      io.write(prompt)
+      return io.read "l"
+    end, function() end
+  end
   local path = history_path()
   if path then editor.load(path) end
   return function(prompt)
