@@ -1,7 +1,8 @@
 /* baseline: opening, hashing and taking rows for the loops in baseline_write.c, baseline_read.c and baseline_page.c. */
 #include "baseline.h"
 
-#include <openssl/evp.h>
+#define OPENSSL_SUPPRESS_DEPRECATED /* as runtime/ledger/chain.c */
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,16 +48,11 @@ int64_t baseline_integer(sqlite3 *db, const char *sql) {
 /* ---- hashing ---- */
 
 static void digest(uint8_t out[ES_HASH_SIZE], const void *bytes, size_t length) {
-  static EVP_MD *sha256;
-  static EVP_MD_CTX *context;
+  SHA256_CTX context;
 
-  if (context == NULL) {
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    context = EVP_MD_CTX_new();
-  }
-  EVP_DigestInit_ex2(context, sha256, NULL);
-  EVP_DigestUpdate(context, bytes, length);
-  EVP_DigestFinal_ex(context, out, NULL);
+  SHA256_Init(&context);
+  SHA256_Update(&context, bytes, length);
+  SHA256_Final(out, &context);
 }
 
 static uint8_t *put(uint8_t *at, const void *bytes, size_t length) {

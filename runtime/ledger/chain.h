@@ -4,7 +4,7 @@
 
 #include "event/event.h"
 
-/* A reused, prefetched SHA-256 context and a scratch leaf. One per store; not for two threads. */
+/* What hashing events needs: room for a leaf. One per store; not for two threads. */
 typedef struct es_chain es_chain;
 
 es_status es__chain_new(es_chain **out, es_error *err);
