@@ -29,6 +29,7 @@ static void preload(lua_State *L, const char *name, lua_CFunction open) {
 static int run(lua_State *L) {
   char **arguments = lua_touserdata(L, 1);
 
+  lua_gc(L, LUA_GCSTOP); /* until the command runs: what is loaded before stays */
   luaL_openlibs(L);
   preload(L, "esrun", luaopen_esrun);
   preload(L, "esrun.system", cli_open_system);

@@ -314,7 +314,7 @@ static int load_one(lua_State *L) {
   loading *job = lua_touserdata(L, 1);
   es_module *module = &job->modules->items[job->index];
 
-  if (is_replaced(L, module)) return 0;
+  if (is_replaced(L, module)) return 0; /* or loaded before */
   es__kernel_push_function(L, "register");
   es__domain_load(L, module->text, module->length, module->chunk_name);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &declarations_key);
@@ -331,6 +331,28 @@ static int load_one(lua_State *L) {
   return 0;
 }
 
+static bool is_library(const es_module *module) { return module->require_name != NULL; }
+
+/* Most programs that run a command or show a state never ask for these, and they come with the runtime, so that nobody waits
+ * for their mistakes. */
+static bool can_wait(const es_module *module) {
+  return module->shipped && strncmp(module->chunk_name, "projections/", 12) == 0;
+}
+
+static es_status load_all(es_domain *domain, es_modules *modules, bool waiting, es_error *err) {
+  lua_State *L = es__domain_state(domain);
+  es_status status = ES_OK;
+
+  lua_gc(L, LUA_GCSTOP); /* what a module declares stays; memory limits collect all the same */
+  for (size_t i = 0; i < modules->count && status == ES_OK; i++) {
+    loading job = {modules, i, NULL};
+    if (is_library(&modules->items[i]) || can_wait(&modules->items[i]) != waiting) continue;
+    status = es__domain_run(domain, load_one, &job, err);
+  }
+  lua_gc(L, LUA_GCRESTART);
+  return status;
+}
+
 es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain_options *limits,
                            es_error *err) {
   es_domain_options options = *limits;
@@ -342,17 +364,17 @@ es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain
   options.find_module_data = modules;
   status = es__domain_new(&domain, &options, err);
   if (status == ES_OK) status = es__domain_run(domain, prepare_state, NULL, err);
-  for (size_t i = 0; i < modules->count && status == ES_OK; i++) {
-    loading job = {modules, i, NULL};
-    if (modules->items[i].require_name != NULL) continue;
-    status = es__domain_run(domain, load_one, &job, err);
-  }
+  if (status == ES_OK) status = load_all(domain, modules, false, err);
   if (status != ES_OK) {
     es__domain_free(domain);
     return status;
   }
   *out = domain;
   return ES_OK;
+}
+
+es_status es__modules_load_rest(es_domain *domain, es_modules *modules, es_error *err) {
+  return load_all(domain, modules, true, err);
 }
 
 void es__kernel_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &kernel_key); }

@@ -33,9 +33,12 @@ es_status es__modules_read(es_modules *out, const es_settings *settings,
                            es_error *err);
 void es__modules_free(es_modules *modules);
 
-/* A new domain state with every module loaded and checked. modules->items[].name is filled in. */
+/* A new domain state with every module loaded and checked but the shipped projections: modules->items[].name is filled in. */
 es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain_options *limits,
                            es_error *err);
+
+/* The shipped projections too, for who asks for projections. Again is fine. */
+es_status es__modules_load_rest(es_domain *domain, es_modules *modules, es_error *err);
 
 /* Pushes es.kernel, or the declaration of a module. Only inside es__domain_run(). */
 void es__kernel_push(lua_State *L);

@@ -82,7 +82,9 @@ es_status es__projections_ready(es_runtime *rt, es_error *err) {
   es_status status;
 
   if (rt->projections != NULL) return ES_OK;
-  status = es__projections_open(&projections, rt->store, rt->domain, &options, err);
+  status = es__modules_load_rest(rt->domain, &rt->modules, err);
+  if (status == ES_OK)
+    status = es__projections_open(&projections, rt->store, rt->domain, &options, err);
   for (size_t i = 0; i < rt->modules.count && status == ES_OK; i++) {
     declaring job = {&rt->modules.items[i], LUA_NOREF};
     if (job.module->name == NULL || !job.module->is_projection) continue;
@@ -185,10 +187,13 @@ static es_status hand_out(char **out, es_buf *buf, es_status status, es_error *e
 es_status es_describe(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
   describing job = {rt, &buf};
+  es_status status;
 
   *out = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
-  return hand_out(out, &buf, es__domain_run(rt->domain, describe, &job, err), err);
+  status = es__modules_load_rest(rt->domain, &rt->modules, err);
+  if (status == ES_OK) status = es__domain_run(rt->domain, describe, &job, err);
+  return hand_out(out, &buf, status, err);
 }
 
 es_status es_config(char **out, es_runtime *rt, es_error *err) {

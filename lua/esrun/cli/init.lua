@@ -167,6 +167,7 @@ local function run(name, arguments)
   if command.rest then own, rest = split_rest(arguments) end
   local args = parser:parse(own)
   local call = setmetatable({ args = args, rest = rest, out = output.new(args.output or "auto") }, Call)
+  collectgarbage "restart" -- main.c stopped it
   local status = command.run(call, args)
   call.out:flush()
   if call.es then
