@@ -34,7 +34,7 @@ local function new_reader()
   if not found then
     io.stderr:write("esrun: lines cannot be edited: ", editor, "\nhint: install libedit2\n")
     return function(prompt)
-      io.write(prompt)
+      io.stdout:write(prompt):flush()
       return io.read "l"
     end, function() end
   end
