@@ -120,15 +120,24 @@ end
 ---@field project? string folder that holds esrun.lua
 ---@field store? string path of the SQLite file; else as esrun.lua says
 
---- Makes a verified copy of a backup the project's store. A store that is there is never overwritten.
+---@class esrun.RestoreOptions
+---@field accept_rollback? boolean restore a backup that is older than what was signed
+---@field evidence? fun(store_id: string): { keys: string[]?, anchors: { name: string, note: string }[]? } what is known besides
+---@field memory? string folder of the signer's memory; "": do not look
+
+--- Makes a verified copy of a backup the project's store. A store that is there is never overwritten, and a backup that is older
+--- than what was signed is refused unless that is accepted.
 ---@param file string
 ---@param place esrun.Place
----@return table? verified { event_count, head_hash }
+---@param options? esrun.RestoreOptions
+---@return table? verified { event_count, head_hash, warnings }
 ---@return string? message
 ---@return string? code
 ---@return esrun.Details? details
-function esrun.restore(file, place)
-  return core.restore { file = file, project = place.project, store = place.store }
+function esrun.restore(file, place, options)
+  options = options or {}
+  return core.restore { file = file, project = place.project, store = place.store,
+    accept_rollback = options.accept_rollback, evidence = options.evidence, memory = options.memory }
 end
 
 --- The layout of the store's file: { version, known }; version 0: there is none. Opening for writing brings it up to date.

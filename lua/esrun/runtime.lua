@@ -378,8 +378,8 @@ function Runtime:verify(options)
 end
 
 --- Signs the store's head: answers a C2SP checkpoint and remembers it outside the database. Refuses what contradicts what
---- was signed before.
----@param options { keys: esrun.SigningKey[], memory: string? }
+--- was signed before, and a key that did not sign before, unless told that a rollback is accepted or the old key lost.
+---@param options { keys: esrun.SigningKey[], memory: string?, accept_rollback: boolean?, replace_lost_key: boolean? }
 ---@return string? note
 ---@return string? message
 ---@return string? code

@@ -82,15 +82,22 @@ static es_status publish(const char *part, const char *path, es_error *err) {
 
 /* ---- copies ---- */
 
-static es_status verify_file(es_verify_report *out, const char *path, es_error *err) {
+static es_status open_file(es_runtime **out, const char *path, es_error *err) {
   es_options options = ES_OPTIONS_INIT;
-  es_runtime *rt = NULL;
-  es_status status;
 
   options.store_path = path;
   options.read_only = true;
-  status = es_open(&rt, &options, err);
-  if (status == ES_OK) status = es_verify(out, rt, NULL, err);
+  return es_open(out, &options, err);
+}
+
+/* In itself: others may sign the store while it is copied. */
+static es_status verify_copy(es_verify_report *out, const char *path, es_error *err) {
+  es_verify_options options = ES_VERIFY_INIT;
+  es_runtime *rt = NULL;
+  es_status status = open_file(&rt, path, err);
+
+  options.memory_path = "";
+  if (status == ES_OK) status = es_verify(out, rt, &options, err);
   es_close(rt);
   return status;
 }
@@ -106,7 +113,7 @@ static es_status copy_store(es_verify_report *out, es_store *store, const char *
   remove_beside(part);
   status = es__store_backup(store, part, progress, progress_data, err);
   if (status == ES_OK) {
-    status = verify_file(out, part, err);
+    status = verify_copy(out, part, err);
     if (status != ES_OK) es__wrap(err, "the copy does not verify");
   }
   if (status == ES_OK) status = publish(part, path, err);
@@ -170,10 +177,13 @@ es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path, es_
 /* ---- restore ---- */
 
 /* The path of the store that these options open; freed by the caller. */
-static es_status find_store(char **out, const es_options *options, es_error *err) {
+static es_status find_store(char **out, const es_options *given, es_error *err) {
+  es_options options = ES_OPTIONS_INIT;
   es_settings settings = {0};
-  es_status status = es__settings_read(&settings, options->project_path, err);
-  const char *path = options->store_path != NULL ? options->store_path : settings.store;
+
+  es__take_options(&options, given, sizeof options);
+  es_status status = es__settings_read(&settings, options.project_path, err);
+  const char *path = options.store_path != NULL ? options.store_path : settings.store;
 
   *out = NULL;
   if (status != ES_OK) return status;
@@ -197,9 +207,58 @@ static es_status check_free(const char *path, es_error *err) {
   return ES_ERR_USAGE;
 }
 
+typedef struct judging {
+  es_restore_options options;
+  int64_t lost_count, other_count; /* findings: signed and not in the backup; anything else */
+  char first[ES_ERROR_MESSAGE_MAX];
+} judging;
+
+static void judge(void *data, const es_finding *finding) {
+  judging *self = data;
+  bool lost = strcmp(finding->fault, "rolled_back") == 0 ||
+              (strcmp(finding->fault, "missing") == 0 && strcmp(finding->kind, "checkpoint") == 0);
+
+  if (self->first[0] == '\0') snprintf(self->first, sizeof self->first, "%s", finding->message);
+  *(lost ? &self->lost_count : &self->other_count) += 1;
+  if (self->options.finding != NULL) self->options.finding(self->options.data, finding);
+}
+
+/* Verifies a backup and compares it with what was signed since: it must be whole, and may be older only if that is accepted. */
+static es_status judge_backup(es_verify_report *out, judging *self, const char *path,
+                              es_error *err) {
+  es_verify_options evidence = ES_VERIFY_INIT;
+  char store_id[ES_ID_TEXT_SIZE];
+  es_runtime *rt = NULL;
+  es_status status = open_file(&rt, path, err);
+
+  if (status != ES_OK) return status;
+  es_id_text(store_id, rt->store->store_id);
+  if (self->options.consult != NULL &&
+      !self->options.consult(self->options.data, store_id, &evidence)) {
+    status = es__fail(err, ES_ERR_OTHER, "no_evidence",
+                      "%s: what else is known of this store could not be asked", path);
+  }
+  evidence.memory_path = self->options.memory_path;
+  evidence.finding = judge;
+  evidence.finding_data = self;
+  if (status == ES_OK) status = es_verify(out, rt, &evidence, err);
+  es_close(rt);
+  if (status != ES_ERR_INTEGRITY || self->other_count > 0 || self->lost_count == 0) return status;
+  if (self->options.accept_rollback) {
+    es__error_clear(err);
+    return ES_OK;
+  }
+  es__fail(err, ES_ERR_INTEGRITY, "rollback",
+           "%s is older than what was signed, and what it lacks would be lost: %s", path,
+           self->first);
+  es__hint(err, "restore a newer backup; if there is none, accept the loss: --accept-rollback");
+  return ES_ERR_INTEGRITY;
+}
+
 es_status es_restore(es_verify_report *out, const char *path, const es_options *options,
-                     es_error *err) {
+                     const es_restore_options *restoring, es_error *err) {
   static const es_sqlite_options reading = {.read_only = true, .must_exist = true};
+  judging judged = {.options = ES_RESTORE_INIT};
   es_id_source ids = {0};
   es_verify_report report = {0}, copied = {0};
   es_store *backup = NULL;
@@ -209,7 +268,8 @@ es_status es_restore(es_verify_report *out, const char *path, const es_options *
 
   if (out != NULL) *out = report;
   if (status == ES_OK) status = check_free(target, err);
-  if (status == ES_OK) status = verify_file(&report, path, err);
+  if (restoring != NULL) es__take_options(&judged.options, restoring, sizeof judged.options);
+  if (status == ES_OK) status = judge_backup(&report, &judged, path, err);
   if (status == ES_OK) status = es__store_open_sqlite(&backup, path, &reading, &ids, err);
   if (status == ES_OK) status = copy_store(&copied, backup, target, NULL, NULL, err);
   es__store_close(backup);

@@ -128,6 +128,24 @@ static es_status take_key(es_heads *heads, es_text text, es_error *err) {
   return status == ES_OK ? es__heads_add_key(heads, &key, err) : status;
 }
 
+es_status es__memory_set_aside(const es_signer_memory *memory, es_error *err) {
+  DIR *folder = opendir(memory->folder);
+  const struct dirent *entry;
+  es_status status = ES_OK;
+
+  if (folder == NULL) return failed(err, "read", memory->folder);
+  while (status == ES_OK && (entry = readdir(folder)) != NULL) {
+    char from[PATH_SIZE], to[PATH_SIZE], name[64];
+    if (!ends_with(entry->d_name, ".checkpoint")) continue;
+    snprintf(name, sizeof name, "%.8s.rolled_back", entry->d_name);
+    status = join(from, memory->folder, entry->d_name, err);
+    if (status == ES_OK) status = join(to, memory->folder, name, err);
+    if (status == ES_OK && rename(from, to) != 0) status = failed(err, "rename", from);
+  }
+  closedir(folder);
+  return status;
+}
+
 static es_status take_files(es_heads *heads, const es_signer_memory *memory, const char *ending,
                             es_error *err) {
   DIR *folder = opendir(memory->folder);

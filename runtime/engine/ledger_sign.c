@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "engine/ledger.h"
 #include "store/tree.h"
@@ -33,7 +34,11 @@ typedef struct signing {
   es_heads heads;
   es_hash root;
   int64_t size;
+  const es_checkpoint_options *options;
   bool by_itself; /* nobody asked for this checkpoint: it may not change what the store holds */
+  bool has_rejected;
+  es_tree_head
+      rejected; /* the largest remembered head that is given up; its texts are not to be used */
 } signing;
 
 static es_status read_keys(signing *self, const es_checkpoint_options *options, es_error *err) {
@@ -53,6 +58,12 @@ static es_status read_keys(signing *self, const es_checkpoint_options *options, 
     }
   }
   return status;
+}
+
+/* Whether the operator said that what the signer remembers and the store lacks is gone. */
+static bool is_given_up(const signing *self, const es_head *head, const es_error *why) {
+  return self->options->accept_rollback && head->source == ES_HEAD_MEMORY &&
+         (strcmp(why->code, "rollback") == 0 || strcmp(why->code, "fork") == 0);
 }
 
 /* What the signer stood by before, and the newest head in the store, must be continued. Returns the size from which on events
@@ -80,10 +91,18 @@ static es_status check_heads(int64_t *signed_to, signing *self, es_error *err) {
   *signed_to = 0;
   for (size_t i = 0; status == ES_OK && i < self->heads.count; i++) {
     const es_head *head = &self->heads.items[i];
-    status = es__ledger_continues(head, self->origin, self->size, rt->store, err);
-    if (status != ES_OK) {
+    es_error why = ES_ERROR_INIT;
+    status = es__ledger_continues(head, self->origin, self->size, rt->store, &why);
+    if (is_given_up(self, head, &why)) {
+      if (head->checkpoint.size >= self->rejected.size) self->rejected = head->checkpoint;
+      self->has_rejected = true;
+      status = ES_OK;
+    } else if (status != ES_OK) {
+      if (err != NULL) *err = why;
       es__wrap(err, "not signed: against %s", head->name);
-      es__hint(err, "esrun verify tells more; a backup that verifies can be restored");
+      es__hint(err, "esrun verify tells more; a backup that verifies can be restored; if an older "
+                    "one was restored on "
+                    "purpose: esrun checkpoint --accept-rollback");
     } else if (head->trusted && head->checkpoint.size > *signed_to) {
       *signed_to = head->checkpoint.size;
     }
@@ -168,7 +187,7 @@ static es_status sign(es_buf *note, signing *self, es_error *err) {
   return status;
 }
 
-/* Appends to the day's $audit stream that `to` signs from now on, beside `from` or (NULL) alone. */
+/* Appends to the day's $audit stream that `to` signs from now on, beside `from`. */
 static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_vkey *to,
                                  es_error *err) {
   char key[ES_KEY_TEXT_SIZE];
@@ -177,8 +196,8 @@ static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_v
 
   es__buf_byte(&data, '{');
   es__json_write_key(&data, "from");
-  if (from != NULL) es__vkey_text(key, from);
-  es__json_write_text(&data, es__text(from == NULL ? NULL : key));
+  es__vkey_text(key, from);
+  es__json_write_text(&data, es__text(key));
   es__json_write_key(&data, "to");
   es__vkey_text(key, to);
   es__json_write_text(&data, es__text(key));
@@ -186,6 +205,69 @@ static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_v
   status = es__audit_append(rt, "$KeyRotated", "system:signer", &data, err);
   es__buf_free(&data);
   return status;
+}
+
+/* That a lost key is replaced by `to` without signing beside it. */
+static es_status record_replacement(es_runtime *rt, const es_note *last, const es_vkey *to,
+                                    es_error *err) {
+  char key[ES_KEY_TEXT_SIZE];
+  es_note_signer signer;
+  es_buf data = {0}, name = {0};
+  const char *between = "";
+  es_status status;
+
+  es__buf_byte(&data, '{');
+  es__json_write_key(&data, "lost");
+  es__buf_byte(&data, '[');
+  for (size_t at = 0; es__note_signer(&signer, &at, last); between = ",") {
+    es__buf_clear(&name);
+    es__buf_format(&name, "%.*s+%08x", (int)signer.name.length, signer.name.data, signer.id);
+    es__buf_text(&data, between);
+    es__json_write_text(&data, (es_text){name.data, name.length});
+  }
+  es__buf_byte(&data, ']');
+  es__json_write_key(&data, "to");
+  es__vkey_text(key, to);
+  es__json_write_text(&data, es__text(key));
+  es__buf_byte(&data, '}');
+  status = name.failed ? es__no_memory(err)
+                       : es__audit_append(rt, "$KeyReplaced", "system:signer", &data, err);
+  es__buf_free(&data);
+  es__buf_free(&name);
+  return status;
+}
+
+/* That what was signed is no longer there, and is not asked for any more. */
+static es_status record_rollback(const signing *self, es_error *err) {
+  es_buf data = {0};
+  es_status status;
+
+  if (!self->has_rejected) return ES_OK;
+  es__buf_byte(&data, '{');
+  es__json_write_key(&data, "signed_root");
+  es__buf_byte(&data, '"');
+  es__base64_add(&data, self->rejected.root.bytes, ES_HASH_SIZE);
+  es__buf_byte(&data, '"');
+  es__json_write_key(&data, "signed_size");
+  es__json_write_integer(&data, self->rejected.size);
+  es__json_write_key(&data, "size");
+  es__json_write_integer(&data, self->size);
+  es__buf_byte(&data, '}');
+  status = es__audit_append(self->rt, "$RollbackAccepted", "system:signer", &data, err);
+  es__buf_free(&data);
+  return status;
+}
+
+static es_status refuse_lost_key(const es_note *last, es_error *err) {
+  es_note_signer signer = {0};
+
+  es__note_signer(&signer, &(size_t){0}, last);
+  es__fail(err, ES_ERR_USAGE, "lost_key",
+           "not signed: none of the given keys signed the last checkpoint, %.*s (key %08x) did",
+           (int)signer.name.length, signer.name.data, signer.id);
+  es__hint(err, "sign with both: esrun checkpoint --key OLD --key NEW; if the old one is lost: "
+                "esrun checkpoint --replace-lost-key");
+  return ES_ERR_USAGE;
 }
 
 static es_status refuse_new_key(const es_vkey *key, es_error *err) {
@@ -212,8 +294,11 @@ static es_status record_new_keys(signing *self, es_error *err) {
     }
     for (size_t i = 0; status == ES_OK && i < self->key_count; i++) {
       if ((note.signed_by >> i & 1) == 1) continue;
-      status = self->by_itself ? refuse_new_key(&given[i], err)
-                               : record_rotation(self->rt, before, &given[i], err);
+      status = self->by_itself  ? refuse_new_key(&given[i], err)
+               : before != NULL ? record_rotation(self->rt, before, &given[i], err)
+               : self->options->replace_lost_key
+                   ? record_replacement(self->rt, &note, &given[i], err)
+                   : refuse_lost_key(&note, err);
     }
   }
   es__buf_free(&last.note);
@@ -227,6 +312,7 @@ static es_status make_checkpoint(es_buf *note, signing *self, es_error *err) {
 
   if (status == ES_OK) status = check_heads(&signed_to, self, err);
   if (status == ES_OK) status = record_new_keys(self, err);
+  if (status == ES_OK) status = record_rollback(self, err);
   if (status == ES_OK) status = es__tree_grow(&self->size, self->rt->store, err);
   if (status == ES_OK) status = check_new_events(self, signed_to, err);
   if (status != ES_OK) return status;
@@ -235,6 +321,7 @@ static es_status make_checkpoint(es_buf *note, signing *self, es_error *err) {
   text = (es_text){note->data, note->length};
   if (status == ES_OK && !kept)
     status = es__store_add_checkpoint(self->rt->store, self->size, text, err);
+  if (status == ES_OK && self->has_rejected) status = es__memory_set_aside(&self->memory, err);
   for (size_t i = 0; status == ES_OK && i < self->key_count; i++)
     status = es__memory_keep(&self->memory, &self->keys[i].vkey, text, self->rt->store_path, err);
   return status;
@@ -242,7 +329,7 @@ static es_status make_checkpoint(es_buf *note, signing *self, es_error *err) {
 
 es_status es__checkpoint_in_turn(char **note, es_runtime *rt, const es_checkpoint_options *options,
                                  const es_signing_turn *turn, es_error *err) {
-  signing self = {.rt = rt, .memory = {.lock = -1}, .by_itself = turn != NULL};
+  signing self = {.rt = rt, .memory = {.lock = -1}, .options = options, .by_itself = turn != NULL};
   es_buf text = {0};
   bool wanted = true;
   es_status status;

@@ -214,6 +214,36 @@ static es_status check_heads(verification *self, es_error *err) {
   return status;
 }
 
+static bool share_a_signer(const es_head *a, const es_head *b) {
+  es_note notes[2];
+  es_note_signer one, other;
+
+  if (es__note_split(&notes[0], (es_text){a->note.data, a->note.length}, NULL) != ES_OK ||
+      es__note_split(&notes[1], (es_text){b->note.data, b->note.length}, NULL) != ES_OK)
+    return false;
+  for (size_t i = 0; es__note_signer(&one, &i, &notes[0]);) {
+    for (size_t j = 0; es__note_signer(&other, &j, &notes[1]);) {
+      if (one.id == other.id && es__text_equal(one.name, other.name)) return true;
+    }
+  }
+  return false;
+}
+
+/* Where a checkpoint in the store and the one before it have no key in common; the heads come newest first. */
+static void find_unlinked(verification *self) {
+  const es_head *newer = NULL;
+
+  for (size_t i = 0; i < self->heads.count; i++) {
+    const es_head *head = &self->heads.items[i];
+    if (head->source != ES_HEAD_STORED) continue;
+    if (newer != NULL && !share_a_signer(newer, head)) {
+      self->report->unlinked_to = head->checkpoint.size;
+      return;
+    }
+    newer = head;
+  }
+}
+
 /* The newest head that holds, so that only what came after it is hashed again. */
 static es_status find_start(int64_t *after, verification *self, es_error *err) {
   es_status status = ES_OK;
@@ -286,6 +316,7 @@ es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_optio
   if (status == ES_OK && self.options->since_checkpoint) status = find_start(&after, &self, err);
   if (status == ES_OK) status = scan(&self, after, err);
   if (status == ES_OK) status = check_heads(&self, err);
+  find_unlinked(&self);
   es__heads_free(&self.heads);
   if (status == ES_ERR_INTEGRITY || (status == ES_OK && out->finding_count > 0)) {
     if (out->finding_count == 0 && err != NULL)

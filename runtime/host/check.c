@@ -73,6 +73,7 @@ static int verify(lua_State *L) {
   set_count(L, "finding_count", report.finding_count);
   set_count(L, "verified_from", report.verified_from);
   set_count(L, "anchored_to", report.anchored_to);
+  set_count(L, "unlinked_to", report.unlinked_to);
   set_count(L, "signed_to", report.signed_to);
   host_set_hash(L, "head_hash", report.head_hash);
   lua_pushboolean(L, status == ES_OK);

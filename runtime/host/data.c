@@ -150,17 +150,88 @@ static void take_place(lua_State *L, es_options *options) {
   options->store_path = host_text(L, 1, "store");
 }
 
-/* restore({ project, store, file }) -> { event_count, head_hash } */
+typedef struct restoring {
+  lua_State *L;
+  host_evidence evidence;
+  es_verify_options *options;
+  int findings; /* stack index of the list of messages */
+  int error;    /* stack index of what `evidence` raised, or 0 */
+} restoring;
+
+/* evidence(store id) -> { keys, anchors }, which stays a member of the table of arguments as long as its texts are needed. */
+static int consult_body(lua_State *L) { /* arguments, evidence, store id, the job */
+  restoring *job = lua_touserdata(L, 4);
+
+  lua_settop(L, 3);
+  lua_call(L, 1, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_pushvalue(L, 2);
+  lua_setfield(L, 1, "evidence");
+  host_verify_evidence(L, job->options, &job->evidence);
+  return 0;
+}
+
+static bool consult(void *data, const char *store_id, es_verify_options *options) {
+  restoring *job = data;
+  lua_State *L = job->L;
+
+  if (!lua_checkstack(L, 8)) return false;
+  job->options = options;
+  lua_pushcfunction(L, consult_body);
+  lua_pushvalue(L, 1);
+  lua_getfield(L, 1, "evidence");
+  lua_pushstring(L, store_id);
+  lua_pushlightuserdata(L, job);
+  if (lua_pcall(L, 4, 0, 0) == LUA_OK) return true;
+  job->error = lua_gettop(L);
+  return false;
+}
+
+static int take_finding_body(lua_State *L) {
+  lua_pushstring(L, lua_touserdata(L, 2));
+  lua_seti(L, 1, luaL_len(L, 1) + 1);
+  return 0;
+}
+
+static void take_finding(void *data, const es_finding *finding) {
+  const restoring *job = data;
+
+  if (!lua_checkstack(job->L, 4)) return;
+  lua_pushcfunction(job->L, take_finding_body);
+  lua_pushvalue(job->L, job->findings);
+  lua_pushlightuserdata(job->L, (char *)finding->message);
+  if (lua_pcall(job->L, 2, 0, 0) != LUA_OK) lua_pop(job->L, 1);
+}
+
+/* restore({ project, store, file, memory, accept_rollback, evidence }) -> { event_count, head_hash, warnings } */
 int host_restore(lua_State *L) {
   es_options options = ES_OPTIONS_INIT;
+  es_restore_options how = ES_RESTORE_INIT;
   es_verify_report verified;
   es_error err = ES_ERROR_INIT;
+  restoring job = {.L = L};
+  es_status status;
 
   take_place(L, &options);
   const char *file = host_text(L, 1, "file");
   if (file == NULL) return luaL_error(L, "file: string expected");
-  if (es_restore(&verified, file, &options, &err) != ES_OK) return host_fail(L, &err);
-  return push_verified(L, &verified);
+  how.memory_path = host_text(L, 1, "memory");
+  how.accept_rollback = host_flag(L, 1, "accept_rollback");
+  if (lua_getfield(L, 1, "evidence") != LUA_TNIL) how.consult = consult;
+  lua_newtable(L);
+  job.findings = lua_gettop(L);
+  how.finding = take_finding;
+  how.data = &job;
+  status = es_restore(&verified, file, &options, &how, &err);
+  if (job.error != 0) {
+    lua_settop(L, job.error);
+    return lua_error(L);
+  }
+  if (status != ES_OK) return host_fail(L, &err);
+  push_verified(L, &verified);
+  lua_pushvalue(L, job.findings);
+  lua_setfield(L, -2, "warnings");
+  return 1;
 }
 
 /* layout({ project, store }) -> { version, known } */

@@ -135,6 +135,8 @@ static int checkpoint(lua_State *L) {
   options.key_count = signing_keys(L, keys);
   options.keys = keys;
   options.memory_path = host_text(L, 2, "memory");
+  options.replace_lost_key = host_flag(L, 2, "replace_lost_key");
+  options.accept_rollback = host_flag(L, 2, "accept_rollback");
   box = host_push_text(L);
   if (es_checkpoint(box, host->rt, &options, &err) != ES_OK) return host_fail(L, &err);
   lua_pushstring(L, *box);

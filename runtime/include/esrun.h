@@ -495,6 +495,9 @@ typedef struct es_verify_report {
   int64_t
       signed_to; /* up to here a trusted key's signature in the store agrees: nobody without the key can; never less
                           than anchored_to. What comes after is only consistent in itself */
+  int64_t
+      unlinked_to; /* the newest checkpoint in the store of which no key signed the next one too: a key was lost. Up to
+                            here only the later keys vouch that the events are those of then. 0: there is none */
 } es_verify_report;
 
 /* Recomputes every hash, link, version sequence and derived structure, compares the chain with the tree, and both with every
@@ -556,6 +559,10 @@ typedef struct es_checkpoint_options {
   size_t key_count;
   const char
       *memory_path; /* folder of the signer's memory; NULL: the user's own; "": remember nothing */
+  bool
+      replace_lost_key; /* the key that signed last is gone, so that it cannot sign beside the new one */
+  bool
+      accept_rollback; /* what the signer remembers and the store lacks is gone for good: an older backup was restored */
 } es_checkpoint_options;
 
 #define ES_CHECKPOINT_INIT                                                                         \
@@ -563,7 +570,12 @@ typedef struct es_checkpoint_options {
 
 /* Signs the store's head: *note, freed with es_free(), is a C2SP checkpoint; a copy is kept in the store. The signer remembers
  * size and root outside the database and refuses (ES_ERR_INTEGRITY) what contradicts them: "rollback", "fork", "foreign";
- * events that do not continue the chain, "damaged", are not signed either. Two signers take turns. */
+ * events that do not continue the chain, "damaged", are not signed either. Two signers take turns.
+ *
+ * A key that did not sign the last checkpoint signs only beside one that did, ES_ERR_USAGE "lost_key" otherwise, unless
+ * replace_lost_key says that there is none; with accept_rollback a rollback or fork against the signer's memory (not against
+ * the store's own checkpoints) is let pass, and what was remembered is set aside. Each is an event in $audit that the checkpoint
+ * covers: $KeyRotated, $KeyReplaced, $RollbackAccepted. */
 ES_API es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options *options,
                                es_error *err);
 
@@ -696,10 +708,25 @@ ES_API void es_import_close(es_import *import); /* NULL is fine; stores nothing 
 ES_API es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path,
                            es_progress progress, void *progress_data, es_error *err);
 
-/* Makes a verified copy of the backup `path` the store that es_open would open with these options. A store that is there
- * is never overwritten. */
+typedef struct es_restore_options {
+  size_t size;
+  const char *memory_path; /* the signer's memory: NULL: the user's own; "": do not look */
+  bool accept_rollback;    /* restore a backup that is older than what was signed */
+  /* Fills in the keys and anchors that are known of the store with this id; false fails the restore ("no_evidence"). May be
+   * NULL. */
+  bool (*consult)(void *data, const char *store_id, es_verify_options *evidence);
+  void (*finding)(void *data, const es_finding *finding); /* what was found; may be NULL */
+  void *data;
+} es_restore_options;
+
+#define ES_RESTORE_INIT                                                                            \
+  { .size = sizeof(es_restore_options) }
+
+/* Makes a verified copy of the backup `path` the store that es_open would open with `options`. A store that is there is never
+ * overwritten. `restoring` may be NULL. A backup that is older than what the signer's memory or an anchor has is
+ * ES_ERR_INTEGRITY "rollback", unless it is accepted; signing goes on refusing the store until es_checkpoint is told too. */
 ES_API es_status es_restore(es_verify_report *out, const char *path, const es_options *options,
-                            es_error *err);
+                            const es_restore_options *restoring, es_error *err);
 
 /* SHA-256 of some bytes. */
 ES_API es_status es_sha256(uint8_t out[ES_HASH_SIZE], const void *bytes, size_t length,

@@ -110,6 +110,19 @@ static es_status parse_line(signature *out, const char *line, size_t length, siz
   return ES_OK;
 }
 
+bool es__note_signer(es_note_signer *out, size_t *at, const es_note *note) {
+  const char *line = note->signatures.data + *at;
+  size_t left = note->signatures.length - *at, length;
+  signature parsed;
+
+  if (left == 0) return false;
+  length = (size_t)((const char *)memchr(line, '\n', left) - line);
+  *at += length + 1;
+  if (parse_line(&parsed, line, length, 0, NULL) != ES_OK) return false;
+  *out = (es_note_signer){parsed.name, parsed.id};
+  return true;
+}
+
 /* Tells the keys apart by name and id; both together name a key. */
 static bool is_by(const signature *line, const es_vkey *key) {
   return line->id == key->id && es__text_equal(line->name, es__text(key->name));

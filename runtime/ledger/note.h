@@ -62,6 +62,16 @@ typedef struct es_note {
 /* Splits a note into text and signatures and checks its form only: trust nothing yet. */
 es_status es__note_split(es_note *out, es_text note, es_error *err);
 
+/* The key that made a signature line, as the line says: trust nothing. `name` points into the note. */
+typedef struct es_note_signer {
+  es_text name;
+  uint32_t id;
+} es_note_signer;
+
+/* Who signed a note that was split: the next line from *at (at first 0) on; false when there is no further or it is
+ * malformed. */
+bool es__note_signer(es_note_signer *out, size_t *at, const es_note *note);
+
 /* Opens a note that at least one of the keys must have signed. Signatures of other keys are passed over, as the
  * specification asks; a signature of one of the keys that does not hold condemns the note. ES_ERR_INTEGRITY
  * "malformed_note", "bad_signature", "unknown_signer" (which names who did sign). */

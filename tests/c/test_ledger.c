@@ -249,11 +249,87 @@ static void while_a_key_is_replaced_both_sign(void **state) {
   checking.keys = trusted;
   checking.key_count = 1;
   assert_int_equal(es_verify(&report, self->e.rt, &checking, &self->e.err), ES_OK);
+  assert_int_equal(report.unlinked_to, 0);
   assert_int_equal(report.signed_to, 5); /* the change is an event, and signed by both */
   assert_int_equal(count_events(&self->e, "$KeyRotated"), 1);
   es_free(sign(self)); /* the old key alone goes on signing: nothing new */
   assert_int_equal(count_events(&self->e, "$KeyRotated"), 1);
   es_free(vkey);
+}
+
+static void a_lost_key_is_replaced_when_told_so(void **state) {
+  ledger *self = *state;
+  es_keygen_options options = ES_KEYGEN_INIT;
+  es_checkpoint_options signing = ES_CHECKPOINT_INIT;
+  es_signing_key key = {0};
+  es_verify_report report;
+  char path[128], *vkey, *note;
+  place(path, self, "key2");
+  options.name = "example.com/ledger2";
+  options.path = key.path = path;
+  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_OK);
+  es_free(vkey);
+  pay(self, 2);
+  es_free(sign(self));
+  pay(self, 2);
+  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE);
+  assert_string_equal(self->e.err.code, "lost_key");
+  assert_non_null(strstr(self->e.err.message, "example.com/ledger (key"));
+  signing.keys = &key;
+  signing.key_count = 1;
+  signing.memory_path = self->memory;
+  signing.replace_lost_key = true;
+  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_OK);
+  es_free(note);
+  assert_int_equal(count_events(&self->e, "$KeyReplaced"), 1);
+  assert_int_equal(count_events(&self->e, "$KeyRotated"), 0);
+  assert_int_equal(verify(self, &report, NULL, 1), ES_OK);
+  assert_int_equal(report.unlinked_to, 2);
+  assert_int_equal(report.anchored_to, 5);
+  pay(self, 1);
+  assert_int_equal(try_sign(self, &note, path), ES_OK); /* told once is enough */
+  es_free(note);
+  refuses_to_sign(self, ES_ERR_USAGE, "lost_key"); /* now the other one is not the last */
+  assert_int_equal(verify(self, &report, NULL, 1), ES_OK);
+  assert_int_equal(report.unlinked_to, 2);
+}
+
+static void a_rollback_that_is_accepted_covers_the_memory_and_not_the_store(void **state) {
+  ledger *self = *state;
+  es_checkpoint_options signing = ES_CHECKPOINT_INIT;
+  es_signing_key key = {.path = self->key};
+  char *note;
+  signing.keys = &key;
+  signing.key_count = 1;
+  signing.memory_path = self->memory;
+  signing.accept_rollback = true;
+  pay(self, 3);
+  es_close(self->e.rt);
+  shell("cp %s %s.old", self->store, self->store);
+  open_engine(&self->e, self->store);
+  pay(self, 2);
+  es_free(sign(self));
+  es_close(self->e.rt);
+  shell("sqlite3 %s \"PRAGMA writable_schema = 1; DROP TRIGGER events_no_delete; DELETE FROM "
+        "events WHERE"
+        " position = 5\"",
+        self->store);
+  open_engine(&self->e, self->store);
+  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_ERR_INTEGRITY);
+  es_close(self->e.rt);
+  shell("cp %s.old %s && rm -f %s-wal %s-shm", self->store, self->store, self->store, self->store);
+  open_engine(&self->e, self->store);
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "rollback");
+  assert_int_equal(count_events(&self->e, "$RollbackAccepted"), 0);
+  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_OK);
+  es_free(note);
+  assert_int_equal(count_events(&self->e, "$RollbackAccepted"), 1);
+  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_OK);
+  es_free(note);
+  assert_int_equal(count_events(&self->e, "$RollbackAccepted"),
+                   1); /* there is nothing more to accept */
+  es_free(sign(self));
+  shell("ls %s/*/*.rolled_back >/dev/null", self->memory);
 }
 
 int main(void) {
@@ -273,6 +349,8 @@ int main(void) {
       T(a_checkpoint_waits_for_the_end_of_a_transaction),
       T(two_signers_at_once_take_turns),
       T(while_a_key_is_replaced_both_sign),
+      T(a_lost_key_is_replaced_when_told_so),
+      T(a_rollback_that_is_accepted_covers_the_memory_and_not_the_store),
   };
   return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
 }

@@ -350,6 +350,29 @@ static void members_that_an_older_program_does_not_know_keep_their_defaults(void
   es_close(self.rt);
 }
 
+/* The same where no runtime is opened: behind the members of its time an older program has anything. */
+static void looking_and_restoring_take_an_older_program_s_options_too(void **state) {
+  es_options options = ES_OPTIONS_INIT;
+  es_layout layout;
+  engine self;
+  char backup[128];
+  (void)state;
+  new_project(&self);
+  snprintf(backup, sizeof backup, "%s/backup.db", self.folder);
+  open_engine(&self, NULL);
+  assert_int_equal(es_backup(NULL, self.rt, backup, NULL, NULL, &self.err), ES_OK);
+  es_close(self.rt);
+  self.rt = NULL;
+  options.size = offsetof(es_options, store_path);
+  options.project_path = self.folder;
+  options.store_path = "/nowhere/behind/the/end";
+  assert_int_equal(es_store_layout(&layout, &options, &self.err), ES_OK);
+  assert_int_equal(layout.version, layout.known);
+  assert_int_equal(es_restore(NULL, backup, &options, NULL, &self.err), ES_ERR_USAGE);
+  assert_string_equal(self.err.code, "store_exists"); /* the project's */
+  remove_project(&self);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_time_limit_needs_no_signal),
@@ -365,6 +388,7 @@ int main(void) {
       cmocka_unit_test(the_clock_is_the_only_source_of_time),
       cmocka_unit_test(a_log_record_says_who_acts_for_whom_in_which_request),
       cmocka_unit_test(members_that_an_older_program_does_not_know_keep_their_defaults),
+      cmocka_unit_test(looking_and_restoring_take_an_older_program_s_options_too),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,10 +83,77 @@ describe("esrun's ledger", function()
     local refused = p.run("checkpoint", "--key", p.home .. "/e")
     assert.equal(2, refused.status)
     assert.matches("ESRUN_KEY_PASSPHRASE", refused.err)
-    local signed = p.shell("ESRUN_KEY_PASSPHRASE=secret " .. quote(support.bin) .. " checkpoint --key $HOME/e --output json")
+    local signed = p.shell("ESRUN_KEY_PASSPHRASE=secret " .. quote(support.bin)
+      .. " checkpoint --key $HOME/e --output json --replace-lost-key")
     assert.equal(3, cjson.decode(signed.out).size) -- another key is an event
-    local rotated = cjson.decode(p.must("log", "--type", "$KeyRotated", "--output", "jsonl"))
-    assert.matches("^example.com/y%+", rotated.data.to)
+  end)
+
+  it("takes a new key without the old one only when told that the old one is lost", function()
+    local p = project()
+    p.must "keygen"
+    p.must "checkpoint"
+    p.must("keygen", "--name", "example.com/new", "--out", p.home .. "/new")
+    local refused = p.run("checkpoint", "--key", p.home .. "/new")
+    assert.equal(2, refused.status)
+    assert.matches("none of the given keys signed the last checkpoint, esrun/[%x-]+ %(key %x+%) did\n"
+      .. "hint: .*%-%-replace%-lost%-key", refused.err)
+    assert.equal("", p.must("log", "--type", "$KeyReplaced", "--output", "jsonl"))
+    assert.equal(0, cjson.decode(p.must("verify", "--output", "json")).unlinked_to)
+    p.must("checkpoint", "--key", p.home .. "/new", "--replace-lost-key")
+    local replaced = cjson.decode(p.must("log", "--type", "$KeyReplaced", "--output", "jsonl"))
+    assert.matches("^esrun/[%x-]+%+%x+$", replaced.data.lost[1])
+    assert.matches("^example.com/new%+", replaced.data.to)
+    local verified = p.must "verify"
+    assert.matches("^anchored positions 1 to 3", verified)
+    assert.matches("positions 1 to 2 were signed before by a key that signed no later checkpoint: it was lost", verified)
+    assert.equal(2, cjson.decode(p.must("verify", "--output", "json")).unlinked_to)
+    p.must("checkpoint", "--key", p.home .. "/new") -- from here on it is the one that signed last
+  end)
+
+  it("refuses to restore what is older than what was signed, unless that is accepted", function()
+    local p = project()
+    p.must "keygen"
+    p.must("backup", "copy.db")
+    p.must "checkpoint"
+    p.config(([[return { anchors = { { file = %q } } }]]):format(p.home .. "/{store}.checkpoint"))
+    local function lose() p.shell "rm -f store.db*" end
+    local function restore(...) return p.run("restore", "copy.db", ...) end
+    lose()
+    local refused = restore()
+    assert.equal(6, refused.status)
+    assert.matches("restore: copy.db is older than what was signed, and what it lacks would be lost: "
+      .. "against the signer's memory: the tree was rolled back: it had 3 events and has 2\n"
+      .. "hint: restore a newer backup", refused.err, 1, true)
+    assert.is_false(support.exists(p.folder .. "/store.db"))
+    -- an anchor alone says the same
+    p.shell "cp $HOME/.local/state/esrun/signer/*/*.checkpoint $HOME/note; mv $HOME/.local/state $HOME/state"
+    assert.equal(0, restore().status)
+    lose()
+    p.shell "cp $HOME/note $HOME/$(basename $HOME/state/esrun/signer/*).checkpoint"
+    assert.equal(6, restore().status)
+    assert.equal(6, restore("--anchor", p.home .. "/note").status)
+    assert.equal(2, restore("--anchor", p.home .. "/none").status)
+    p.shell "rm $HOME/*.checkpoint; mv $HOME/state $HOME/.local/state"
+    local accepted = restore "--accept-rollback"
+    assert.equal(0, accepted.status)
+    assert.matches("warning: rolled back: against the signer's memory: the tree was rolled back: it had 3 events and has 2\n"
+      .. "hint: ", accepted.err, 1, true)
+    assert.matches("^2 events restored", accepted.out)
+    -- the signer is told apart
+    assert.equal(6, p.run("checkpoint").status)
+    p.move(1)
+    p.move(2)
+    local fork = p.run "checkpoint"
+    assert.equal(6, fork.status)
+    assert.matches("hint: .*esrun checkpoint %-%-accept%-rollback", fork.err)
+    p.must("checkpoint", "--accept-rollback")
+    local event = cjson.decode(p.must("log", "--type", "$RollbackAccepted", "--output", "jsonl"))
+    assert.same({ 3, 4 }, { event.data.signed_size, event.data.size })
+    assert.equal(line_of(support.read(p.home .. "/note"), 3), event.data.signed_root)
+    assert.matches("^anchored positions 1 to 5", p.must "verify")
+    p.move(3)
+    p.must "checkpoint"
+    assert.equal(6, p.run("verify", "--anchor", p.home .. "/note").status) -- who kept it does see it
   end)
 
   it("refuses a key that others can read, with the chmod to run", function()

@@ -13,6 +13,8 @@ local checkpoint = {
 function checkpoint.define(parser)
   parser:option "--key":argname "FILE":count "*":description
     "A signing key (default: ESRUN_SIGNING_KEY, the configured ones, or the one that keygen made). Several sign together."
+  parser:flag "--replace-lost-key":description "The key that signed before is lost: the new one signs without it."
+  parser:flag "--accept-rollback":description "An older backup was restored: sign although more was signed before."
   parser:option "-o --out":argname "FILE":description "Write the checkpoint to a file."
 end
 
@@ -20,7 +22,8 @@ function checkpoint.run(call, args)
   local es = call:open { must_exist = true }
   local store_id = errors.check(es:info()).store.store_id
   local config = user.config()
-  local note = errors.check(es:checkpoint { keys = signer.keys(config, store_id, args.key) })
+  local note = errors.check(es:checkpoint { keys = signer.keys(config, store_id, args.key),
+    accept_rollback = args.accept_rollback, replace_lost_key = args.replace_lost_key })
   local taken, failure = anchors.write(config, store_id, note)
   if not taken then errors.fail(1, failure, "the checkpoint is signed and kept in the store; run esrun checkpoint again") end
   local size, root = note:match("^[^\n]*\n(%d+)\n([^\n]*)\n")

@@ -1,19 +1,36 @@
 -- esrun.cli.restore: makes a backup the project's store, if there is none.
 
 local errors = require "esrun.cli.errors"
+local evidence = require "esrun.cli.evidence"
+local output = require "esrun.cli.output"
 local place = require "esrun.cli.place"
 
 local restore = {
-  description = "Make a verified copy of a backup the project's store. A store that is there is never overwritten.",
+  description = "Make a verified copy of a backup the project's store. A store that is there is never overwritten. A backup "
+    .. "that is older than what was signed is refused: exit status 6.",
 }
 
 function restore.define(parser)
   parser:argument "file":argname "FILE":description "The backup."
+  parser:flag "--accept-rollback":description "Restore it although it is older than what was signed."
+  evidence.define(parser)
 end
 
 function restore.run(call, args)
-  local restored = errors.check(require "esrun".restore(args.file, place.of(args)))
-  if call.out.mode ~= "table" then return call.out:json(restored) end
+  local restored = errors.check(require "esrun".restore(args.file, place.of(args), {
+    accept_rollback = args.accept_rollback,
+    evidence = function(store_id) return evidence.of(args, store_id) end,
+  }))
+  for _, warning in ipairs(restored.warnings) do
+    io.stderr:write("esrun: warning: rolled back: ", output.harmless(warning), "\n")
+  end
+  if #restored.warnings > 0 then
+    io.stderr:write("hint: verify and checkpoint go on refusing this store until esrun checkpoint --accept-rollback\n")
+  end
+  if call.out.mode ~= "table" then
+    restored.warnings = require "esrun".array(restored.warnings)
+    return call.out:json(restored)
+  end
   call.out:line("%d events restored, head %s, verified", restored.event_count,
     restored.event_count > 0 and restored.head_hash or "none")
   call.out:line("projections that were ahead of it now ask for: esrun project rebuild NAME")

@@ -1,12 +1,11 @@
 -- esrun.cli.verify: recomputes the ledger, compares it with every checkpoint known, and says how far each assurance reaches
 -- and what is damaged.
 
-local anchors = require "esrun.cli.anchors"
 local core = require "esrun.core"
 local errors = require "esrun.cli.errors"
+local evidence = require "esrun.cli.evidence"
 local output = require "esrun.cli.output"
 local target = require "esrun.cli.target"
-local user = require "esrun.cli.user"
 
 local verify = {
   description = "Recompute every hash, link, version sequence and derived structure, and compare them with the signed "
@@ -17,37 +16,19 @@ function verify.define(parser)
   parser:argument "file":argname "FILE":args "?":description "With --format cortex: the file to verify."
   parser:option "--format":argname "FORMAT":choices { "cortex" }
     :description "Verify a file of chained JSON lines instead of the store."
-  parser:option "--anchor":argname "FILE":count "*":description "A checkpoint kept elsewhere, to compare with."
-  parser:option "--key":argname "VKEY":count "*":description "A verifier key to trust, or a file that holds one."
+  evidence.define(parser)
   parser:option "--jobs":argname "N":description "Hash in N threads (default: 1)."
   parser:flag "--since-checkpoint":description "Hash only the events after the newest checkpoint that holds."
 end
 
-local function read(path, option)
-  local text, why = user.read(path)
-  return text or errors.usage(("%s: cannot read %s"):format(option, why))
-end
-
--- What to trust and to compare with: as told, and as configured.
-local function evidence(args, es)
-  local config = user.config()
-  local keys, kept = {}, anchors.read(config, errors.check(es:info()).store.store_id)
-  for _, key in ipairs(config.trust or {}) do keys[#keys + 1] = key end
-  for _, key in ipairs(args.key) do
-    keys[#keys + 1] = key:find("^[^+]+%+%x+%+") and key or (read(key, "--key"):gsub("%s+$", ""))
-  end
-  for _, path in ipairs(args.anchor) do kept[#kept + 1] = { name = path, note = read(path, "--anchor") } end
-  return keys, kept
-end
-
 local function collect(call, es, args)
   local findings = core.array {}
-  local keys, kept = evidence(args, es)
+  local known = evidence.of(args, errors.check(es:info()).store.store_id)
   local progress, wipe = call:progress("verify")
   local started = os.clock()
   local report, message, code, details = es:verify {
     on_finding = function(finding) findings[#findings + 1] = finding end, progress = progress,
-    keys = keys, anchors = kept, since_checkpoint = args.since_checkpoint,
+    keys = known.keys, anchors = known.anchors, since_checkpoint = args.since_checkpoint,
     jobs = args.jobs and target.count(args.jobs, "--jobs", 1),
   }
   wipe()
@@ -81,6 +62,10 @@ local function print_report(out, report)
       output.harmless(finding.message))
   end
   print_ranges(out, report)
+  if report.unlinked_to > 0 then
+    out:line("positions 1 to %d were signed before by a key that signed no later checkpoint: it was lost, and only the later "
+      .. "key vouches that these are the same events", report.unlinked_to)
+  end
   if report.verified_from > 1 then
     out:line("positions before %d were not hashed again: a checkpoint holds for them", report.verified_from)
   end
@@ -107,6 +92,7 @@ function verify.run(call, args)
       ok = report.ok, event_count = report.event_count, finding_count = report.finding_count, findings = report.findings,
       head_hash = report.event_count > 0 and report.head_hash or core.null, verified_from = report.verified_from,
       anchored_to = report.anchored_to, signed_to = report.signed_to,
+      unlinked_to = report.unlinked_to,
     }
   end
   return report.ok and 0 or 6

@@ -1,0 +1,32 @@
+-- esrun.cli.evidence: what is known of a store beside its file: verifier keys and checkpoints, as told on the command line and as
+-- configured. For the commands that compare a store or a backup with it.
+
+local anchors = require "esrun.cli.anchors"
+local errors = require "esrun.cli.errors"
+local user = require "esrun.cli.user"
+
+local evidence = {}
+
+function evidence.define(parser)
+  parser:option "--anchor":argname "FILE":count "*":description "A checkpoint kept elsewhere, to compare with."
+  parser:option "--key":argname "VKEY":count "*":description "A verifier key to trust, or a file that holds one."
+end
+
+local function read(path, option)
+  local text, why = user.read(path)
+  return text or errors.usage(("%s: cannot read %s"):format(option, why))
+end
+
+--- { keys, anchors } as es:verify takes them.
+function evidence.of(args, store_id)
+  local config = user.config()
+  local keys, kept = {}, anchors.read(config, store_id)
+  for _, key in ipairs(config.trust or {}) do keys[#keys + 1] = key end
+  for _, key in ipairs(args.key) do
+    keys[#keys + 1] = key:find("^[^+]+%+%x+%+") and key or (read(key, "--key"):gsub("%s+$", ""))
+  end
+  for _, path in ipairs(args.anchor) do kept[#kept + 1] = { name = path, note = read(path, "--anchor") } end
+  return { keys = keys, anchors = kept }
+end
+
+return evidence
