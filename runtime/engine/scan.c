@@ -1,4 +1,5 @@
-/* scan: hashing a run of events again, and telling what was done to those that do not fit. */
+/* scan: hashing a run of events again, in the read that also sums them up and compares the tree with them, and telling what was
+ * done to those that do not fit. */
 #include "engine/scan.h"
 
 #include <stdio.h>
@@ -93,16 +94,31 @@ static void judge_hash(es_scan *self, const es_event *event) {
          (long long)(event->position + shift));
 }
 
+static void found_in_tree(void *data, const char *kind, int64_t position, const char *message) {
+  es_scan *self = data;
+  self->finding(self->finding_data, kind, position, "forked", message);
+}
+
+/* Behind a gap every leaf would seem to be another, which says nothing. */
+static void leave_tree(es_scan *self) {
+  es__tree_check_free(self->tree);
+  self->tree = NULL;
+}
+
 /* ---- One event --------------------------------------------------------------------------------------------- */
 
 static es_status check_event(es_scan *self, const es_event *event, es_error *err) {
   uint8_t hash[ES_HASH_SIZE];
   bool linked = memcmp(event->previous_hash, self->last_hash, ES_HASH_SIZE) == 0;
-  es_status status = es__chain_hash(self->store->chain, hash, event, err);
+  bool sound = event->position <= self->hash_after;
 
-  if (status != ES_OK) return status;
-  bool sound = memcmp(hash, event->hash, ES_HASH_SIZE) == 0;
+  if (!sound) {
+    es_status status = es__chain_hash(self->store->chain, hash, event, err);
+    if (status != ES_OK) return status;
+    sound = memcmp(hash, event->hash, ES_HASH_SIZE) == 0;
+  }
   if (event->position != self->last_position + 1) {
+    leave_tree(self);
     report(self, "position_gap", "missing", event, "position %lld is missing before it",
            (long long)self->last_position + 1);
   } else if (!linked && sound) {
@@ -122,7 +138,7 @@ static es_status check_event(es_scan *self, const es_event *event, es_error *err
   self->last_recorded_at = event->recorded_at;
   memcpy(self->last_hash, event->hash, ES_HASH_SIZE);
   self->event_count++;
-  return ES_OK;
+  return self->tree == NULL ? ES_OK : es__tree_check_leaf(self->tree, event->hash, err);
 }
 
 /* What stands before the run. */
@@ -138,12 +154,14 @@ static es_status start(es_scan *self, es_error *err) {
   self->shift = 0;
   self->event_count = 0;
   memset(self->last_hash, 0, sizeof self->last_hash);
-  if (self->after == 0) return ES_OK;
+  es__sums_part(&self->part, self->sums, self->after, self->to);
+  status = es__tree_check_open(&self->tree, self->after, self->store, found_in_tree, self, err);
+  if (status != ES_OK || self->after == 0) return status;
   filter.after_position = self->after - 1;
   filter.limit = 1;
   status = es__store_read(&cursor, self->store, &filter, err);
   if (status == ES_OK) status = es__store_next(&event, cursor, err);
-  if (status == ES_OK && event != NULL) {
+  if (status == ES_OK && event != NULL && event->position == self->after) {
     memcpy(self->last_hash, event->hash, ES_HASH_SIZE);
     self->last_recorded_at = event->recorded_at;
   }
@@ -159,26 +177,43 @@ static es_status stop_or_go(es_scan *self, es_error *err) {
                   (long long)self->last_position);
 }
 
+static es_status read_on(es_store_cursor **cursor, es_scan *self, es_error *err) {
+  es_filter filter = ES_FILTER_INIT;
+
+  es__store_cursor_close(*cursor);
+  *cursor = NULL;
+  filter.after_position = self->last_position;
+  filter.limit = self->to - self->last_position;
+  if (filter.limit == 0) return ES_OK;
+  return es__store_read_summed(cursor, self->store, &filter, &self->part, err);
+}
+
+/* The events at the run's end; who reads on behind it cannot know. */
+static void report_missing(es_scan *self) {
+  char message[96];
+
+  snprintf(message, sizeof message, "the events from position %lld to %lld are missing",
+           (long long)self->last_position + 1, (long long)self->to);
+  self->finding(self->finding_data, "position_gap", self->last_position + 1, "missing", message);
+}
+
 /* A row that cannot even be read is a finding; reading goes on behind it. */
 es_status es__scan(es_scan *self, es_error *err) {
-  es_filter filter = ES_FILTER_INIT;
   es_store_cursor *cursor = NULL;
   const es_event *event = NULL;
   es_status status = start(self, err);
 
-  filter.after_position = self->after;
-  if (status == ES_OK) status = es__store_read(&cursor, self->store, &filter, err);
+  if (status == ES_OK) status = read_on(&cursor, self, err);
   while (status == ES_OK && self->last_position < self->to) {
     es_error problem = ES_ERROR_INIT;
     status = es__store_next(&event, cursor, &problem);
     if (status == ES_ERR_INTEGRITY && problem.position > self->last_position) {
       self->finding(self->finding_data, problem.code, problem.position, "damaged", problem.message);
-      es__store_cursor_close(cursor);
-      cursor = NULL;
-      filter.after_position = self->last_position = problem.position;
+      leave_tree(self);
+      self->last_position = problem.position;
       memset(self->last_hash, 0, ES_HASH_SIZE); /* unknown: the next link is reported too */
       self->event_count++;
-      status = es__store_read(&cursor, self->store, &filter, err);
+      status = read_on(&cursor, self, err);
       continue;
     }
     if (status != ES_OK) {
@@ -190,5 +225,8 @@ es_status es__scan(es_scan *self, es_error *err) {
     if (status == ES_OK) status = stop_or_go(self, err);
   }
   es__store_cursor_close(cursor);
+  if (status == ES_OK && self->last_position < self->to) report_missing(self);
+  if (status == ES_OK && self->tree != NULL) status = es__tree_check_finish(self->tree, err);
+  leave_tree(self);
   return status;
 }

@@ -3,7 +3,7 @@
 #ifndef ES_ENGINE_SCAN_H
 #define ES_ENGINE_SCAN_H
 
-#include "store/store.h"
+#include "store/tree.h"
 
 /* Told each problem. `fault` as in esrun.h's es_finding. */
 typedef void (*es_scan_finding)(void *data, const char *kind, int64_t position, const char *fault,
@@ -11,7 +11,9 @@ typedef void (*es_scan_finding)(void *data, const char *kind, int64_t position, 
 
 typedef struct es_scan {
   es_store *store;
-  int64_t after, to; /* positions after + 1 … to */
+  int64_t after, to;   /* positions after + 1 … to; after is a multiple of ES_TILE_WIDTH */
+  int64_t hash_after;  /* those up to here are believed to be what their hashes say */
+  const es_sums *sums; /* whose keys are taken */
   es_scan_finding finding;
   void *finding_data;
   bool (*keep_going)(void *data, int64_t done); /* now and then; may be NULL */
@@ -19,10 +21,12 @@ typedef struct es_scan {
   /* Out */
   int64_t event_count;
   uint8_t last_hash[ES_HASH_SIZE]; /* as stored */
+  es_sums part;                    /* of the run */
   /* Own */
   int64_t last_position, last_recorded_at;
-  int64_t shift; /* events from here on were hashed at this distance from where they stand */
-  int searches;  /* costly looks around that are left */
+  int64_t shift;       /* events from here on were hashed at this distance from where they stand */
+  int searches;        /* costly looks around that are left */
+  es_tree_check *tree; /* NULL once positions have a gap */
 } es_scan;
 
 es_status es__scan(es_scan *scan, es_error *err);

@@ -1,4 +1,5 @@
-/* scan_jobs: the threads of a verification. */
+/* scan_jobs: the pieces of a verification, and the threads that take them. A piece is a run of events or a part of the store's
+ * own check. */
 #include "engine/scan_jobs.h"
 
 #include <pthread.h>
@@ -11,7 +12,7 @@
 enum { PIECE = 16384, JOBS_MAX = 64, KEPT_MAX = 10000 };
 
 typedef struct kept_finding {
-  int64_t piece; /* findings of the store's check come last */
+  int64_t piece; /* in this order they are handed over */
   char kind[ES_ERROR_CODE_MAX];
   char fault[16];
   int64_t position;
@@ -22,12 +23,17 @@ typedef struct scan_pool {
   es_scan *whole;
   const char *path;
   es_id_source *ids;
+  es_store_finding store_finding;
+  void *store_finding_data;
+  bool threads;         /* findings are kept until they have ended */
   pthread_mutex_t lock; /* guards everything below */
   pthread_cond_t changed;
-  int64_t next_piece, piece_count;
-  bool check_taken, stop;
+  int64_t next_piece, run_count;
+  int next_part, part_count;
+  bool stop;
   int running;
   int64_t done;
+  es_sums sums;
   uint8_t last_hash[ES_HASH_SIZE];
   kept_finding *findings;
   size_t finding_count, finding_capacity;
@@ -39,15 +45,34 @@ typedef struct scan_pool {
 typedef struct worker {
   scan_pool *pool;
   es_store *store;
-  int64_t piece;
-  int64_t told; /* of the piece's events, already counted in pool->done */
+  int64_t piece; /* a run; from run_count on a part of the check */
+  int64_t told;  /* of the piece's events, already counted in pool->done */
 } worker;
+
+static void hand_over(scan_pool *pool, const kept_finding *found) {
+  const char *message = found->message == NULL ? "" : found->message;
+
+  if (found->piece >= pool->run_count) {
+    pool->store_finding(pool->store_finding_data, found->kind, found->position, message);
+  } else {
+    pool->whole->finding(pool->whole->finding_data, found->kind, found->position, found->fault,
+                         message);
+  }
+}
 
 static void keep(void *data, const char *kind, int64_t position, const char *fault,
                  const char *message) {
   worker *self = data;
   scan_pool *pool = self->pool;
+  kept_finding found = {.piece = self->piece, .position = position, .message = strdup(message)};
 
+  strncpy(found.kind, kind, sizeof found.kind - 1);
+  strncpy(found.fault, fault, sizeof found.fault - 1);
+  if (!pool->threads) {
+    hand_over(pool, &found);
+    free(found.message);
+    return;
+  }
   pthread_mutex_lock(&pool->lock);
   if (pool->finding_count == pool->finding_capacity && pool->finding_capacity < KEPT_MAX) {
     size_t capacity = pool->finding_capacity == 0 ? 64 : pool->finding_capacity * 2;
@@ -58,10 +83,9 @@ static void keep(void *data, const char *kind, int64_t position, const char *fau
     }
   }
   if (pool->finding_count < pool->finding_capacity) {
-    kept_finding *kept = &pool->findings[pool->finding_count++];
-    *kept = (kept_finding){.piece = self->piece, .position = position, .message = strdup(message)};
-    strncpy(kept->kind, kind, sizeof kept->kind - 1);
-    strncpy(kept->fault, fault, sizeof kept->fault - 1);
+    pool->findings[pool->finding_count++] = found;
+  } else {
+    free(found.message);
   }
   pthread_mutex_unlock(&pool->lock);
 }
@@ -70,22 +94,29 @@ static void keep_of_store(void *data, const char *kind, int64_t position, const 
   keep(data, kind, position, "", message);
 }
 
+/* In threads the caller's thread asks whether to go on: see wait_for_workers(). */
 static bool count(void *data, int64_t done) {
   worker *self = data;
-  bool go_on;
+  scan_pool *pool = self->pool;
+  const es_scan *whole = pool->whole;
 
-  pthread_mutex_lock(&self->pool->lock);
-  self->pool->done += done - self->told;
+  pthread_mutex_lock(&pool->lock);
+  pool->done += done - self->told;
   self->told = done;
-  go_on = !self->pool->stop;
-  pthread_mutex_unlock(&self->pool->lock);
-  return go_on;
+  int64_t all = pool->done;
+  bool go_on = !pool->stop;
+  pthread_mutex_unlock(&pool->lock);
+  if (pool->threads || whole->keep_going == NULL) return go_on;
+  return whole->keep_going(whole->keep_going_data, all);
 }
 
-static es_status scan_piece(worker *self, es_error *err) {
-  const es_scan *whole = self->pool->whole;
+static es_status scan_run(worker *self, es_error *err) {
+  scan_pool *pool = self->pool;
+  const es_scan *whole = pool->whole;
   es_scan scan = {.store = self->store,
-                  .after = whole->after + self->piece * PIECE,
+                  .after = self->piece * PIECE,
+                  .hash_after = whole->hash_after,
+                  .sums = &pool->sums,
                   .finding = keep,
                   .finding_data = self,
                   .keep_going = count,
@@ -96,27 +127,51 @@ static es_status scan_piece(worker *self, es_error *err) {
   self->told = 0;
   status = es__scan(&scan, err);
   count(self, scan.event_count);
-  if (self->piece + 1 == self->pool->piece_count)
-    memcpy(self->pool->last_hash, scan.last_hash, ES_HASH_SIZE);
+  pthread_mutex_lock(&pool->lock);
+  es__sums_join(&pool->sums, &scan.part);
+  pthread_mutex_unlock(&pool->lock);
+  if (self->piece + 1 == pool->run_count) memcpy(pool->last_hash, scan.last_hash, ES_HASH_SIZE);
   return status;
 }
 
-/* Takes the next piece of work; false when there is none left. */
-static bool take(worker *self, bool *check) {
+static es_status check_part(worker *self, es_error *err) {
+  scan_pool *pool = self->pool;
+  es_sums sums;
+
+  es__sums_part(&sums, &pool->sums, 0, pool->whole->to);
+  es_status status = es__store_check_part(self->store, (int)(self->piece - pool->run_count), &sums,
+                                          keep_of_store, self, err);
+  pthread_mutex_lock(&pool->lock);
+  es__sums_join(&pool->sums, &sums);
+  pthread_mutex_unlock(&pool->lock);
+  return status;
+}
+
+/* The next piece of work; false when there is none left. Threads begin with the store's parts, the longest first, so that the
+ * many short runs of events keep all of them busy to the end. */
+static bool take(worker *self) {
   scan_pool *pool = self->pool;
   bool taken = false;
 
   pthread_mutex_lock(&pool->lock);
-  *check = !pool->check_taken && !pool->stop;
-  if (*check) {
-    pool->check_taken = taken = true;
-    self->piece = pool->piece_count;
-  } else if (pool->next_piece < pool->piece_count && !pool->stop) {
+  bool parts_first = pool->threads || pool->next_piece == pool->run_count;
+  if (!pool->stop && parts_first && pool->next_part < pool->part_count) {
+    self->piece = pool->run_count + pool->next_part++;
+    taken = true;
+  } else if (!pool->stop && pool->next_piece < pool->run_count) {
     self->piece = pool->next_piece++;
     taken = true;
   }
   pthread_mutex_unlock(&pool->lock);
   return taken;
+}
+
+static es_status work_on(worker *self, es_error *err) {
+  es_status status = ES_OK;
+
+  while (status == ES_OK && take(self))
+    status = self->piece < self->pool->run_count ? scan_run(self, err) : check_part(self, err);
+  return status;
 }
 
 static void fail(scan_pool *pool, es_status status, const es_error *err) {
@@ -133,14 +188,10 @@ static void *work(void *data) {
   worker self = {.pool = data};
   es_sqlite_options options = {.read_only = true, .must_exist = true};
   es_error err = ES_ERROR_INIT;
-  bool check;
   es_status status =
       es__store_open_sqlite(&self.store, self.pool->path, &options, self.pool->ids, &err);
 
-  while (status == ES_OK && take(&self, &check)) {
-    status =
-        check ? es__store_check(self.store, keep_of_store, &self, &err) : scan_piece(&self, &err);
-  }
+  if (status == ES_OK) status = work_on(&self, &err);
   if (status != ES_OK) fail(self.pool, status, &err);
   es__store_close(self.store);
   pthread_mutex_lock(&self.pool->lock);
@@ -179,21 +230,43 @@ static void wait_for_workers(scan_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-static void hand_over(scan_pool *pool, es_store_finding store_finding, void *store_finding_data) {
+static void hand_over_all(scan_pool *pool) {
   if (pool->finding_count > 0)
     qsort(pool->findings, pool->finding_count, sizeof *pool->findings, compare_findings);
   for (size_t i = 0; i < pool->finding_count; i++) {
-    const kept_finding *kept = &pool->findings[i];
-    const char *message = kept->message == NULL ? "" : kept->message;
-    if (kept->piece == pool->piece_count) {
-      store_finding(store_finding_data, kept->kind, kept->position, message);
-    } else {
-      pool->whole->finding(pool->whole->finding_data, kept->kind, kept->position, kept->fault,
-                           message);
-    }
-    free(kept->message);
+    hand_over(pool, &pool->findings[i]);
+    free(pool->findings[i].message);
   }
   free(pool->findings);
+}
+
+static es_status run_threads(scan_pool *pool, int jobs, es_error *err) {
+  pthread_t threads[JOBS_MAX];
+  int started = 0;
+
+  pool->threads = true;
+  if (jobs > JOBS_MAX) jobs = JOBS_MAX;
+  for (; started < jobs; started++) {
+    pthread_mutex_lock(&pool->lock);
+    pool->running++;
+    pthread_mutex_unlock(&pool->lock);
+    if (pthread_create(&threads[started], NULL, work, pool) == 0) continue;
+    pthread_mutex_lock(&pool->lock);
+    pool->running--;
+    pthread_mutex_unlock(&pool->lock);
+    break;
+  }
+  if (started == 0)
+    return es__fail(err, ES_ERR_OTHER, "no_threads", "the system gives no threads to verify with");
+  wait_for_workers(pool);
+  for (int i = 0; i < started; i++)
+    pthread_join(threads[i], NULL);
+  hand_over_all(pool);
+  if (pool->status == ES_OK && pool->stop)
+    return es__fail(err, ES_ERR_OTHER, "stopped", "stopped after %lld events",
+                    (long long)pool->done);
+  if (pool->status != ES_OK && err != NULL) *err = pool->error;
+  return pool->status;
 }
 
 es_status es__scan_in_jobs(es_scan *scan, int jobs, const char *path, es_id_source *ids,
@@ -202,34 +275,24 @@ es_status es__scan_in_jobs(es_scan *scan, int jobs, const char *path, es_id_sour
   scan_pool pool = {.whole = scan,
                     .path = path,
                     .ids = ids,
+                    .store_finding = store_finding,
+                    .store_finding_data = store_finding_data,
                     .lock = PTHREAD_MUTEX_INITIALIZER,
                     .changed = PTHREAD_COND_INITIALIZER,
-                    .piece_count = (scan->to - scan->after + PIECE - 1) / PIECE};
-  pthread_t threads[JOBS_MAX];
-  int started = 0;
+                    .part_count = scan->store->kind->check_parts,
+                    .run_count = (scan->to + PIECE - 1) / PIECE};
+  es_status status = es__sums_init(&pool.sums, scan->to, err);
 
-  if (jobs > JOBS_MAX) jobs = JOBS_MAX;
-  for (; started < jobs; started++) {
-    pthread_mutex_lock(&pool.lock);
-    pool.running++;
-    pthread_mutex_unlock(&pool.lock);
-    if (pthread_create(&threads[started], NULL, work, &pool) == 0) continue;
-    pthread_mutex_lock(&pool.lock);
-    pool.running--;
-    pthread_mutex_unlock(&pool.lock);
-    break;
+  if (status != ES_OK) return status;
+  if (path != NULL) {
+    status = run_threads(&pool, jobs, err);
+  } else {
+    worker self = {.pool = &pool, .store = scan->store};
+    es__store_forget(scan->store);
+    status = work_on(&self, err);
   }
-  if (started == 0)
-    return es__fail(err, ES_ERR_OTHER, "no_threads", "the system gives no threads to verify with");
-  wait_for_workers(&pool);
-  for (int i = 0; i < started; i++)
-    pthread_join(threads[i], NULL);
-  hand_over(&pool, store_finding, store_finding_data);
   scan->event_count = pool.done;
   memcpy(scan->last_hash, pool.last_hash, ES_HASH_SIZE);
-  if (pool.status == ES_OK && pool.stop)
-    return es__fail(err, ES_ERR_OTHER, "stopped", "stopped after %lld events",
-                    (long long)pool.done);
-  if (pool.status != ES_OK && err != NULL) *err = pool.error;
-  return pool.status;
+  if (status != ES_OK) return status;
+  return es__store_compare_sums(scan->store, &pool.sums, store_finding, store_finding_data, err);
 }

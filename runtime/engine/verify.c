@@ -274,22 +274,17 @@ static bool keep_going(void *data, int64_t done) {
 static es_status scan(verification *self, int64_t after, es_error *err) {
   es_runtime *rt = self->rt;
   es_scan scan = {.store = rt->store,
-                  .after = after,
+                  .hash_after = after,
                   .to = self->total,
                   .finding = found,
                   .finding_data = self,
                   .keep_going = keep_going,
                   .keep_going_data = self};
-  es_status status;
+  int jobs = rt->in_transaction ? 1 : self->options->jobs;
+  es_status status = es__scan_in_jobs(&scan, jobs, jobs > 1 ? rt->store_path : NULL, &rt->ids,
+                                      found_in_store, self, err);
 
-  if (self->options->jobs > 1 && rt->store_path != NULL && !rt->in_transaction) {
-    status = es__scan_in_jobs(&scan, self->options->jobs, rt->store_path, &rt->ids, found_in_store,
-                              self, err);
-  } else {
-    status = es__store_check(rt->store, found_in_store, self, err); /* forgets what was cached */
-    if (status == ES_OK) status = es__scan(&scan, err);
-  }
-  self->report->event_count = after + scan.event_count;
+  self->report->event_count = scan.event_count;
   self->report->verified_from = after + 1;
   memcpy(self->report->head_hash, scan.last_hash, ES_HASH_SIZE);
   return status;

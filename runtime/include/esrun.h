@@ -478,7 +478,7 @@ typedef struct es_verify_options {
   const es_anchor *anchors;
   size_t anchor_count;
   const char *memory_path; /* the signer's memory: NULL: the user's own; "": do not look */
-  int jobs;                /* threads that hash; 0: 1 */
+  int jobs;                /* threads that share the work; 0: 1 */
   bool since_checkpoint;   /* hash only the events after the newest checkpoint that holds */
 } es_verify_options;
 

@@ -343,8 +343,10 @@ static es_status memory_add_checkpoint(es_store *base, int64_t size, es_text not
 }
 
 /* Nothing here lies on a disk, where it could be damaged; the tree is compared all the same. */
-static es_status memory_check(es_store *base, es_store_finding finding, void *data, es_error *err) {
-  return es__tree_check(base, finding, data, err);
+static es_status memory_check(es_store *base, int part, es_sums *sums, es_store_finding finding,
+                              void *data, es_error *err) {
+  (void)part, (void)sums;
+  return es__tree_check_size(base, finding, data, err);
 }
 
 static es_status memory_info(es_buf *json, es_store *base, es_error *err) {
@@ -402,6 +404,7 @@ static const es_store_kind memory_kind = {
     .put_tile = memory_put_tile,
     .checkpoint = memory_checkpoint,
     .add_checkpoint = memory_add_checkpoint,
+    .check_parts = 1,
     .check = memory_check,
     .info = memory_info,
     .close = memory_close,

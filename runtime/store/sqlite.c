@@ -415,6 +415,8 @@ static es_status sqlite_info(es_buf *json, es_store *base, es_error *err) {
   return json->failed ? es__no_memory(err) : ES_OK;
 }
 
+static void sqlite_forget(es_store *base) { es__sqlite_forget_names((es_sqlite *)base); }
+
 static const es_store_kind sqlite_kind = {
     .name = "sqlite",
     .append = es__sqlite_append,
@@ -434,7 +436,10 @@ static const es_store_kind sqlite_kind = {
     .put_tile = es__sqlite_put_tile,
     .checkpoint = es__sqlite_checkpoint,
     .add_checkpoint = es__sqlite_add_checkpoint,
+    .forget = sqlite_forget,
+    .check_parts = ES__SQLITE_CHECK_PARTS,
     .check = es__sqlite_check,
+    .compare_sums = es__sqlite_compare_sums,
     .info = sqlite_info,
     .backup = es__sqlite_backup,
     .close = sqlite_close,

@@ -4,7 +4,8 @@
  *   sqlite_names.c   interned names and streams, both ways, cached      sqlite_append.c  turns, transactions, appending
  *   sqlite_read.c    cursors                                            sqlite_select.c  the SQL of a filter
  *   sqlite_reply.c   replies to idempotency keys                        sqlite_streams.c listing streams
- *   sqlite_check.c   looking for damage                                 sqlite_backup.c  copies, and a file's layout
+ *   sqlite_check.c   looking for damage                                 sqlite_index.c   the events' indexes among it
+ *   sqlite_tree.c    tiles and checkpoints                              sqlite_backup.c  copies, and a file's layout
  */
 #ifndef ES_STORE_SQLITE_H
 #define ES_STORE_SQLITE_H
@@ -18,7 +19,9 @@ enum {
   ES__SQLITE_APPLICATION_ID = 0x6573726e, /* "esrn" */
   ES__SQLITE_NONE = 0,           /* names.name_id of "no tenant" and "no actor": no name has it */
   ES__SQLITE_CACHE_SLOTS = 4096, /* more names than this in turn, and reading is slow */
-  ES__SQLITE_READ_SHAPES = 8
+  ES__SQLITE_READ_SHAPES = 8,
+  ES__SQLITE_EVENT_INDEXES = 8,
+  ES__SQLITE_CHECK_PARTS = 3 + ES__SQLITE_EVENT_INDEXES
 };
 
 /* names.kind */
@@ -200,7 +203,7 @@ es_status es__sqlite_select_page(sqlite3_stmt **out, es_sqlite *store,
 
 /* sqlite_read.c */
 es_status es__sqlite_read(es_store_cursor **out, es_store *base, const es_filter *filter,
-                          es_error *err);
+                          es_sums *sums, es_error *err);
 es_status es__sqlite_next(const es_event **event, es_store_cursor *cursor, es_error *err);
 void es__sqlite_cursor_close(es_store_cursor *cursor);
 void es__sqlite_page_free(es_sqlite_page *page);
@@ -225,7 +228,21 @@ es_status es__sqlite_check_checkpoints(es_sqlite *store, es_store_finding findin
 es_status es__sqlite_check_tile_count(es_sqlite *store, es_store_finding finding, void *data,
                                       es_error *err);
 
+/* sqlite_index.c */
+/* Adds an event's entries in the indexes. */
+void es__sqlite_sum_event(es_sums *sums, const es_event *event, int64_t stream_id, int64_t tenant,
+                          int64_t type, int64_t event_type, int64_t actor);
+/* Takes the entries of one index; 0 … ES__SQLITE_EVENT_INDEXES - 1. Within a transaction. */
+void es__sqlite_check_index(es_sqlite *store, int index, es_sums *sums, es_store_finding finding,
+                            void *data);
+es_status es__sqlite_compare_sums(es_store *base, const es_sums *sums, es_store_finding finding,
+                                  void *data, es_error *err);
+
 /* sqlite_check.c */
-es_status es__sqlite_check(es_store *base, es_store_finding finding, void *data, es_error *err);
+es_status es__sqlite_check(es_store *base, int part, es_sums *sums, es_store_finding finding,
+                           void *data, es_error *err);
+/* Runs one of SQLite's own checks and tells what it says. */
+void es__sqlite_integrity_check(es_sqlite *store, const char *pragma, es_store_finding finding,
+                                void *data);
 
 #endif

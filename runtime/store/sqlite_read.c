@@ -18,6 +18,7 @@ struct es_sqlite_page {
 typedef struct sqlite_cursor {
   es_store_cursor base;
   es_selection selection;
+  es_sums *sums; /* what is read is added to these; NULL: to none */
   es_sqlite_page *page;
   int count; /* events in the page */
   int next;  /* the one to hand out */
@@ -58,13 +59,14 @@ static void give_page(es_sqlite *store, es_sqlite_page *page) {
 }
 
 es_status es__sqlite_read(es_store_cursor **out, es_store *base, const es_filter *filter,
-                          es_error *err) {
+                          es_sums *sums, es_error *err) {
   es_sqlite *store = (es_sqlite *)base;
   sqlite_cursor *cursor = calloc(1, sizeof *cursor);
   es_status status;
 
   if (cursor == NULL) return es__no_memory(err);
   cursor->base.store = base;
+  cursor->sums = sums;
   status = es__sqlite_select(&cursor->selection, store, filter, err);
   if (status == ES_OK) status = take_page(&cursor->page, store, err);
   if (status != ES_OK) {
@@ -181,6 +183,12 @@ static es_status read_row(es_event *event, es_sqlite_page *page, es_sqlite *stor
   return ES_OK;
 }
 
+static void sum_row(es_sums *sums, const es_event *event, sqlite3_stmt *row) {
+  es__sqlite_sum_event(sums, event, sqlite3_column_int64(row, 2), sqlite3_column_int64(row, 4),
+                       sqlite3_column_int64(row, 5), sqlite3_column_int64(row, 6),
+                       sqlite3_column_int64(row, 8));
+}
+
 /* ---- Pages ---- */
 
 /* Later pages start where this one ended. */
@@ -234,6 +242,7 @@ static es_status fill(sqlite_cursor *cursor, es_error *err) {
       cursor->ended = true;
       break;
     }
+    if (cursor->sums != NULL) sum_row(cursor->sums, event, row);
     cursor->count++;
   }
   if (status == ES_OK && rc != SQLITE_ROW && rc != SQLITE_DONE)

@@ -106,7 +106,13 @@ es_status es__store_read(es_store_cursor **out, es_store *store, const es_filter
                          es_error *err) {
   assert(out != NULL && store != NULL);
   *out = NULL;
-  return store->kind->read(out, store, filter, err);
+  return store->kind->read(out, store, filter, NULL, err);
+}
+
+es_status es__store_read_summed(es_store_cursor **out, es_store *store, const es_filter *filter,
+                                es_sums *sums, es_error *err) {
+  *out = NULL;
+  return store->kind->read(out, store, filter, sums, err);
 }
 
 es_status es__store_next(const es_event **event, es_store_cursor *cursor, es_error *err) {
@@ -165,10 +171,6 @@ es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, 
   if (status == ES_OK) return es__store_commit(store, err);
   es__store_rollback(store);
   return status;
-}
-
-es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err) {
-  return store->kind->check(store, finding, data, err);
 }
 
 es_status es__store_info(es_buf *json, es_store *store, es_error *err) {

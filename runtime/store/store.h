@@ -13,6 +13,7 @@
 
 #include "base/id.h"
 #include "ledger/tile.h"
+#include "store/sums.h"
 
 typedef struct es_store es_store;
 
@@ -89,7 +90,9 @@ typedef struct es_store_kind {
   es_status (*begin)(es_store *store, es_error *err);
   es_status (*commit)(es_store *store, es_error *err);
   void (*rollback)(es_store *store);
-  es_status (*read)(es_store_cursor **out, es_store *store, const es_filter *filter, es_error *err);
+  /* sums: NULL, or what the events read are added to */
+  es_status (*read)(es_store_cursor **out, es_store *store, const es_filter *filter, es_sums *sums,
+                    es_error *err);
   es_status (*next)(const es_event **event, es_store_cursor *cursor, es_error *err);
   void (*cursor_close)(es_store_cursor *cursor);
   es_status (*stream_version)(int64_t *out, es_store *store, const es_stream_name *stream,
@@ -110,7 +113,13 @@ typedef struct es_store_kind {
                         es_error *err);
   es_status (*checkpoint)(es_store_checkpoint *out, es_store *store, int64_t up_to, es_error *err);
   es_status (*add_checkpoint)(es_store *store, int64_t size, es_text note, es_error *err);
-  es_status (*check)(es_store *store, es_store_finding finding, void *data, es_error *err);
+  void (*forget)(es_store *store); /* NULL: nothing is cached */
+  int check_parts;
+  es_status (*check)(es_store *store, int part, es_sums *sums, es_store_finding finding, void *data,
+                     es_error *err);
+  /* Whoever sums differ: says where; NULL: there is nothing to sum */
+  es_status (*compare_sums)(es_store *store, const es_sums *sums, es_store_finding finding,
+                            void *data, es_error *err);
   es_status (*info)(es_buf *json, es_store *store, es_error *err);
   /* NULL: there is no file to copy */
   es_status (*backup)(es_store *store, const char *path, es_progress progress, void *progress_data,
@@ -159,13 +168,20 @@ es_status es__sqlite_layout(es_layout *out, const char *path, es_error *err);
  * checkpoint: the newest kept signed tree head of at most `up_to` events.
  *
  * check: derived structures only (streams, interned names, indexes, replies, the tree, checkpoints, schema, pages); the engine
- * checks hashes, links and versions through read. Returns ES_OK when it could look, whatever it found. */
+ * checks hashes and links through read. Returns ES_OK when it could look, whatever it found. It comes in parts, which
+ * may be taken in any order and on several connections while others append: es__store_check_part of 0 … check_parts - 1,
+ * beside them every event up to sums->to once by es__store_read_summed and es__tree_check_leaf (store/tree.h), and at last
+ * es__store_compare_sums. es__store_check does all of it on one connection.
+ *
+ * forget: from here on reads see what the file says, not what was read of it before. */
 es_status es__store_append(es_store *store, es_commit *commit, es_error *err);
 es_status es__store_begin(es_store *store, es_error *err);
 es_status es__store_commit(es_store *store, es_error *err);
 void es__store_rollback(es_store *store);
 es_status es__store_read(es_store_cursor **out, es_store *store, const es_filter *filter,
                          es_error *err);
+es_status es__store_read_summed(es_store_cursor **out, es_store *store, const es_filter *filter,
+                                es_sums *sums, es_error *err);
 es_status es__store_next(const es_event **event, es_store_cursor *cursor, es_error *err);
 void es__store_cursor_close(es_store_cursor *cursor);
 es_status es__store_stream_version(int64_t *out, es_store *store, const es_stream_name *stream,
@@ -183,6 +199,11 @@ es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_
                                es_error *err);
 es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, es_error *err);
 es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err);
+void es__store_forget(es_store *store);
+es_status es__store_check_part(es_store *store, int part, es_sums *sums, es_store_finding finding,
+                               void *data, es_error *err);
+es_status es__store_compare_sums(es_store *store, const es_sums *sums, es_store_finding finding,
+                                 void *data, es_error *err);
 es_status es__store_info(es_buf *json, es_store *store, es_error *err); /* a JSON object */
 /* A consistent copy in a new file at `path`, while others write; progress counts pages. ES_ERR_USAGE "in_memory". */
 es_status es__store_backup(es_store *store, const char *path, es_progress progress,

@@ -163,35 +163,38 @@ es_status es__tree_grow(int64_t *size, es_store *store, es_error *err) {
 
 /* ---- Comparing --------------------------------------------------------------------------------------------- */
 
-typedef struct comparison {
+struct es_tree_check {
   es_store *store;
   es_store_finding finding;
   void *data;
+  int64_t size; /* of the stored tree; 0 once it could not be read */
+  es_tree_tiles tiles;
+  es_tile_reader reader;
   es_hash tile[ES_TILE_WIDTH];
   es_tile_writer writer;
   bool differs[ES_TILE_LEVELS];
-} comparison;
+};
 
-static void tell(comparison *self, const char *kind, int level, int64_t position,
-                 const char *format, long long a, long long b) {
+static void tell(es_tree_check *self, int level, int64_t position, const char *format, long long a,
+                 long long b) {
   char message[160];
 
   if (self->differs[level]) return;
   self->differs[level] = true;
   snprintf(message, sizeof message, format, a, b);
-  self->finding(self->data, kind, position, message);
+  self->finding(self->data, "tree", position, message);
 }
 
 /* Called with each tile as the events' hashes make it: the stored one must be the same. */
 static es_status compare_tile(void *data, int level, int64_t index, int width,
                               const es_hash *hashes, es_error *err) {
-  comparison *self = data;
+  es_tree_check *self = data;
   int stored = 0;
   es_status status = self->store->kind->tile(self->tile, &stored, self->store, level, index, err);
 
   if (status != ES_OK) return status;
   if (stored < width) {
-    tell(self, "tree", level, 0, "tile %lld of the tree's level %lld is missing or too short",
+    tell(self, level, 0, "tile %lld of the tree's level %lld is missing or too short",
          (long long)index, level);
     return ES_OK;
   }
@@ -199,40 +202,78 @@ static es_status compare_tile(void *data, int level, int64_t index, int width,
     if (es__hash_equal(&self->tile[i], &hashes[i])) continue;
     int64_t leaf = index * ES_TILE_WIDTH + i;
     if (level == 0) {
-      tell(self, "tree", level, leaf + 1,
-           "position %lld: the tree has another hash of it than the chain", (long long)leaf + 1, 0);
+      tell(self, level, leaf + 1, "position %lld: the tree has another hash of it than the chain",
+           (long long)leaf + 1, 0);
     } else {
-      tell(self, "tree", level, 0,
-           "the tree's level %lld does not follow from the one below, at %lld", level,
-           (long long)leaf);
+      tell(self, level, 0, "the tree's level %lld does not follow from the one below, at %lld",
+           level, (long long)leaf);
     }
     break;
   }
   return ES_OK;
 }
 
-es_status es__tree_check(es_store *store, es_store_finding finding, void *data, es_error *err) {
-  comparison *self = calloc(1, sizeof *self);
-  es_tile_reader nothing = {.chain = store->chain};
-  es_store_head head;
-  int64_t size = 0;
-  es_status status;
+/* What cannot be read of the tree is a finding. */
+static es_status settle(es_tree_check *self, es_status status, const es_error *why, es_error *err) {
+  if (status == ES_ERR_INTEGRITY) {
+    self->finding(self->data, "tree", 0, why->message);
+    self->size = 0;
+    return ES_OK;
+  }
+  if (status != ES_OK && err != NULL) *err = *why;
+  return status;
+}
 
+es_status es__tree_check_open(es_tree_check **out, int64_t after, es_store *store,
+                              es_store_finding finding, void *data, es_error *err) {
+  es_tree_check *self = calloc(1, sizeof *self);
+  es_error why = ES_ERROR_INIT;
+
+  *out = self;
   if (self == NULL) return es__no_memory(err);
   self->store = store;
   self->finding = finding;
   self->data = data;
-  status = es__tree_size(&size, store, err);
+  self->reader = es__tree_reader(&self->tiles, store);
+  es_status status = es__tree_size(&self->size, store, &why);
+  if (status == ES_OK && after < self->size)
+    status = es__tile_open(&self->writer, after, &self->reader, compare_tile, self, &why);
+  return settle(self, status, &why, err);
+}
+
+es_status es__tree_check_leaf(es_tree_check *self, const uint8_t hash[ES_HASH_SIZE],
+                              es_error *err) {
+  es_error why = ES_ERROR_INIT;
+  es_hash leaf;
+
+  if (self->writer.tree.size >= self->size || self->writer.chain == NULL) return ES_OK;
+  memcpy(leaf.bytes, hash, ES_HASH_SIZE);
+  es_status status = es__tile_append(&self->writer, &leaf, &why);
+  return status == ES_OK ? ES_OK : settle(self, status, &why, err);
+}
+
+es_status es__tree_check_finish(es_tree_check *self, es_error *err) {
+  es_error why = ES_ERROR_INIT;
+
+  if (self->size == 0 || self->writer.chain == NULL) return ES_OK;
+  es_status status = es__tile_flush(&self->writer, &why);
+  return status == ES_OK ? ES_OK : settle(self, status, &why, err);
+}
+
+void es__tree_check_free(es_tree_check *self) { free(self); }
+
+es_status es__tree_check_size(es_store *store, es_store_finding finding, void *data,
+                              es_error *err) {
+  int64_t size = 0;
+  es_store_head head;
+  char message[128];
+  es_status status = es__tree_size(&size, store, err); /* first: the events may only be more */
+
   if (status == ES_OK) status = es__store_head_of(&head, store, err);
-  if (status == ES_OK && size > head.position) {
-    tell(self, "truncated", 0, 0,
-         "the tree covers %lld events and the store has %lld: its tail was cut off",
-         (long long)size, (long long)head.position);
-    size = head.position;
-  }
-  if (status == ES_OK) status = es__tile_open(&self->writer, 0, &nothing, compare_tile, self, err);
-  if (status == ES_OK) status = append_events(&self->writer, size, store, err);
-  if (status == ES_OK) status = es__tile_flush(&self->writer, err);
-  free(self);
-  return status;
+  if (status != ES_OK || size <= head.position) return status;
+  snprintf(message, sizeof message,
+           "the tree covers %lld events and the store has %lld: its tail was cut off",
+           (long long)size, (long long)head.position);
+  finding(data, "truncated", 0, message);
+  return ES_OK;
 }

@@ -25,9 +25,19 @@ es_status es__tree_grow(int64_t *size, es_store *store, es_error *err);
 /* The root of the first `size` events, from the tiles as far as they go and from the events behind them. */
 es_status es__tree_root_at(es_hash *out, int64_t size, es_store *store, es_error *err);
 
-/* Compares the tiles with the events, leaf by leaf, and each level with the one below: kind "tree", or
- * "truncated" where the events end before the tree. Stops at the first
- * difference of a level. */
-es_status es__tree_check(es_store *store, es_store_finding finding, void *data, es_error *err);
+/* Compares the tiles with the events while these go by, leaf by leaf, and each level with the one below: findings of kind
+ * "tree", the first of each level. A run may begin behind any multiple of ES_TILE_WIDTH events, so that several, each in a
+ * thread and on a connection of its own, cover the tree together: what lies before the run is believed. */
+typedef struct es_tree_check es_tree_check;
+es_status es__tree_check_open(es_tree_check **out, int64_t after, es_store *store,
+                              es_store_finding finding, void *data, es_error *err);
+/* The hash of the next event. Beyond the tree, and after a failure to read it, which is a finding, nothing is done. */
+es_status es__tree_check_leaf(es_tree_check *check, const uint8_t hash[ES_HASH_SIZE],
+                              es_error *err);
+es_status es__tree_check_finish(es_tree_check *check, es_error *err);
+void es__tree_check_free(es_tree_check *check);
+
+/* A tree that covers more events than there are: kind "truncated". */
+es_status es__tree_check_size(es_store *store, es_store_finding finding, void *data, es_error *err);
 
 #endif

@@ -166,7 +166,7 @@ static void damage_is_named_by_kind_and_position(void **state) {
       {"events", "data", "hash", 1},      {"events", "hash", "hash", 1},
       {"events", "tenant", "stream", 1},  {"events", "event_type", "name", 1},
       {"replies", "body", "reply", 0},    {"store", "created_at", "store", 0},
-      {"streams", "tenant", "stream", 1}, {"names", "name_id", "name", 0},
+      {"streams", "tenant", "stream", 1}, {"names", "name_id", "name", 1},
   };
   (void)f;
 

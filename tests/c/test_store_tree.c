@@ -218,7 +218,7 @@ static void a_missing_tile_is_found(void **state) {
   fixture *f = *state;
   fill(f, 600);
   grow(f);
-  finds(f, "DELETE FROM tiles WHERE tile = 0", "tree", "tiles");
+  finds(f, "DELETE FROM tiles WHERE tile = 0", "tree", "tile 0 of the tree's level 0 is missing");
 }
 
 static void a_tile_too_many_is_found(void **state) {

@@ -1,0 +1,37 @@
+/* sums: whether an index holds exactly what its events say, without looking one up in the other. Each entry is hashed with keys
+ * that nobody knows beforehand; reading events adds their entries, walking the index takes its entries away, and what is left is
+ * nothing when both are the same set. A sum does not depend on the order, so both sides may be read in pieces, on several
+ * connections, and added up. Sets that differ come out alike about once in 2^64 times. Knows no SQL and no events. */
+#ifndef ES_STORE_SUMS_H
+#define ES_STORE_SUMS_H
+
+#include "esrun.h"
+
+enum { ES_SUMS_MAX = 8 };
+
+typedef struct es_sums {
+  uint64_t keys[4];
+  int64_t after, to; /* only entries of the positions after + 1 … to count */
+  uint64_t left[ES_SUMS_MAX];
+  int64_t entries[ES_SUMS_MAX];
+} es_sums;
+
+/* An entry: what an index is ordered by (a number, two numbers, or the halves of an id), and the event's position. */
+typedef struct es_sums_entry {
+  uint64_t first, second;
+  int64_t position;
+} es_sums_entry;
+
+/* Nothing yet, under keys of chance. */
+es_status es__sums_init(es_sums *out, int64_t to, es_error *err);
+/* Nothing yet, under the same keys, to be joined later. */
+void es__sums_part(es_sums *out, const es_sums *whole, int64_t after, int64_t to);
+void es__sums_join(es_sums *whole, const es_sums *part);
+
+void es__sums_add(es_sums *sums, int index, es_sums_entry entry);
+void es__sums_take(es_sums *sums, int index, es_sums_entry entry);
+
+/* Whether what was added to this index was taken, and nothing else. */
+bool es__sums_settled(const es_sums *sums, int index);
+
+#endif
