@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 
@@ -40,4 +41,15 @@ es_status es__read_file(es_buf *out, const char *path, size_t limit, es_error *e
 done:
   fclose(file);
   return status;
+}
+
+bool es__write_synced(int file, const char *bytes, size_t length) {
+  while (length > 0) {
+    ssize_t written = write(file, bytes, length);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    bytes += written; /* fewer than asked for: the next one says why */
+    length -= (size_t)written;
+  }
+  return fsync(file) == 0;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "engine/ledger.h"
 #include "ledger/detached.h"
 #include "ledger/key_file.h"
@@ -27,8 +28,7 @@ static es_status write_new_file(const char *path, const es_buf *text, es_error *
     return ES_ERR_USAGE;
   }
   if (file < 0) return cannot(err, "create", path);
-  if (write(file, text->data, text->length) != (ssize_t)text->length || fsync(file) != 0)
-    status = cannot(err, "write", path);
+  if (!es__write_synced(file, text->data, text->length)) status = cannot(err, "write", path);
   if (close(file) != 0 && status == ES_OK) status = cannot(err, "write", path);
   if (status != ES_OK) unlink(path);
   return status;

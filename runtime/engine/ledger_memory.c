@@ -226,8 +226,7 @@ static es_status replace_file(const char *folder, const char *name, const char *
   if (status != ES_OK) return status;
   file = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return failed(err, "create", part);
-  if (write(file, bytes, length) != (ssize_t)length || fsync(file) != 0)
-    status = failed(err, "write", part);
+  if (!es__write_synced(file, bytes, length)) status = failed(err, "write", part);
   if (close(file) != 0 && status == ES_OK) status = failed(err, "write", part);
   if (status == ES_OK && rename(part, path) != 0) status = failed(err, "rename", part);
   if (status != ES_OK) {

@@ -1,35 +1,9 @@
 -- The ledger from the command line: keys, checkpoints, anchors, proofs, what verify says and how it exits.
 local cjson = require "cjson"
+local project = require "tests.cli.signed_project"
 local support = require "tests.cli.support"
 
 local quote = support.quote
-
--- A project whose user is somebody with a home of his own.
-local function project()
-  local folder, home = support.project(), support.new_folder()
-  local self = { folder = folder, home = home }
-  function self.shell(command, input)
-    return support.shell(folder, ("export HOME=%s; unset XDG_STATE_HOME XDG_DATA_HOME XDG_CONFIG_HOME; %s"):format(
-      quote(home), command), input)
-  end
-  function self.run(...)
-    local parts = { "NO_COLOR=1", quote(support.bin) }
-    for _, word in ipairs { ... } do parts[#parts + 1] = quote(word) end
-    return self.shell(table.concat(parts, " "))
-  end
-  function self.must(...)
-    local result = self.run(...)
-    assert.equal(0, result.status, table.concat({ ... }, " ") .. ": " .. result.err)
-    return result.out
-  end
-  function self.move(cents)
-    self.must("exec", "Account/1", "move", "cents=" .. cents, "--as", "user:jane")
-  end
-  function self.config(text) support.write(home .. "/.config/esrun/config.lua", text) end
-  self.must("exec", "Account/1", "open", "--as", "user:jane")
-  self.move(5)
-  return self
-end
 
 local function line_of(text, number)
   for line in text:gmatch("[^\n]*\n?") do

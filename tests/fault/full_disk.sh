@@ -41,9 +41,23 @@ if [[ -e $work/disk/all.jsonl || -e $work/disk/all.jsonl.part ]]; then fail "a f
 if esrun backup "$work/disk/copy.db" 2>"$work/error"; then fail "a backup fits on a full disk"; fi
 if [[ -e $work/disk/copy.db || -e $work/disk/copy.db.part ]]; then fail "a failed backup left a file"; fi
 
+# A checkpoint needs room in the store. Two runs: the second one finds the tree as far as the first one got.
+export HOME=$work/home
+mkdir "$HOME"
+esrun keygen >/dev/null 2>&1
+for _ in 1 2; do
+  status=0
+  esrun checkpoint >/dev/null 2>"$work/error" || status=$?
+  ((status == 7)) || fail "a checkpoint on a full disk exits with $status, wanted 7: $(cat "$work/error")"
+  grep -qi 'full' "$work/error" || fail "the checkpoint's error does not say that the disk is full: $(cat "$work/error")"
+  esrun verify >/dev/null || fail "verify does not pass after a checkpoint that failed"
+done
+
 mount -o remount,size=8m "$work/disk"
 stored=$(esrun log --output jsonl | wc -l)
 ((stored == acknowledged)) || fail "$acknowledged commands were acknowledged, $stored events are stored"
 esrun verify >/dev/null || fail "verify does not pass after the disk was full"
+esrun checkpoint >/dev/null || fail "no checkpoint is signed with room again"
+[[ $(esrun verify) == anchored* ]] || fail "what was signed is not remembered"
 esrun exec Document/after create title=After content=room --as user:alice >/dev/null || fail "the store does not go on with room again"
 echo "full after $acknowledged commands, none lost"

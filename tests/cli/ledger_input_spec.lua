@@ -1,0 +1,119 @@
+-- What the ledger's commands are given and cannot use: each a clear error and the right exit status (2 usage, 6 integrity), and
+-- nothing lost.
+local cjson = require "cjson"
+local project = require "tests.cli.signed_project"
+local support = require "tests.cli.support"
+
+describe("esrun's ledger refuses", function()
+  local p, vkey, id, other_event
+
+  setup(function()
+    p = project()
+    p.must "keygen"
+    vkey = p.must("keygen", "--public"):gsub("\n", "")
+    p.must("checkpoint", "--out", p.home .. "/note")
+    local lines = {}
+    for line in p.must("export"):gmatch "[^\n]+" do lines[#lines + 1] = line end
+    id, other_event = cjson.decode(lines[1]).event_id, lines[2]
+    p.must("prove", id, "--out", p.home .. "/proof")
+  end)
+  teardown(support.clean)
+
+  -- Runs a command; its status and the part of its message that says what is wrong.
+  local function refused(status, words, ...)
+    local result = p.run(...)
+    assert.equal(status, result.status, result.err)
+    assert.matches(words, result.err, 1, true)
+    assert.equal("", result.out:gsub("^.*DAMAGED.*$", ""))
+    assert.matches("^anchored positions 1 to 2", p.must "verify") -- nothing is lost
+  end
+
+  local function file(name, text)
+    support.write(p.home .. "/" .. name, text)
+    return p.home .. "/" .. name
+  end
+
+  it("a key that is not the signer's", function()
+    local other = p.must("keygen", "--name", "example.com/other", "--out", p.home .. "/other"):gsub("\n", "")
+    refused(6, "none of the given keys signed this: the last signature is by esrun/", "verify-proof", p.home .. "/proof",
+      "--key", other)
+    refused(2, "none of the given keys signed the last checkpoint", "checkpoint", "--key", p.home .. "/other")
+  end)
+
+  it("a key with the signer's name and id, and other bytes", function()
+    local name, key_id = vkey:match "^([^+]+)%+(%x+)%+"
+    refused(2, "key", "verify-proof", p.home .. "/proof", "--key", name .. "+" .. key_id
+      .. "+AbPdXJSyYKdeeQ6N9k4o5J+b6SDqgGLxTBxN6PJ1Yq8B")
+  end)
+
+  it("a key of a type that is not known", function()
+    local name, bytes = vkey:match "^([^+]+)%+%x+%+(.*)$"
+    local unknown = name .. "+00000000+" .. "D" .. bytes:sub(2)
+    refused(2, "type", "verify-proof", p.home .. "/proof", "--key", unknown)
+    refused(2, "type", "verify", "--key", unknown)
+    local key = file("unknown.key", "PRIVATE+KEY+" .. unknown .. "\n")
+    p.shell("chmod 600 " .. key)
+    refused(2, "type", "checkpoint", "--key", key)
+  end)
+
+  it("a note with a bad signature line", function()
+    local note = support.read(p.home .. "/note")
+    for words, text in pairs {
+      ["does not hold"] = note:gsub("(\n— [^ ]+ .........)(.)", function(before, character)
+        return before .. (character == "A" and "B" or "A")
+      end),
+      ["signature line 1 does not begin with an em dash"] = note:gsub("\n— ", "\n-- "),
+      ["it has no signatures"] = note:gsub("\n— .*$", "\n"),
+      ["does not end in a newline"] = note:sub(1, -2),
+    } do
+      local result = p.run("verify", "--anchor", file("bad.checkpoint", text))
+      assert.equal(6, result.status, words)
+      assert.matches(words, result.out, 1, true)
+    end
+  end)
+
+  it("a checkpoint of another store", function()
+    local other = project()
+    other.must "keygen"
+    other.must("checkpoint", "--out", p.home .. "/foreign")
+    local result = p.run("verify", "--anchor", p.home .. "/foreign")
+    assert.equal(6, result.status)
+    assert.matches("foreign %(anchor%): against anchor .*: the checkpoint is of esrun/", result.out)
+  end)
+
+  it("a proof of another event", function()
+    refused(6, "another event", "verify-proof", p.home .. "/proof", "--key", vkey, "--event", other_event)
+  end)
+
+  it("a proof and a checkpoint that were cut off", function()
+    local proof, note = support.read(p.home .. "/proof"), support.read(p.home .. "/note")
+    for length = 0, #proof - 1, 37 do -- at every byte: test_ledger_proof.c
+      local result = p.run("verify-proof", file("cut", proof:sub(1, length)), "--key", vkey)
+      assert.equal(6, result.status, length)
+      assert.matches("^esrun: verify%-proof: .", result.err)
+    end
+    for length = 0, #note - 1, 37 do
+      local result = p.run("verify", "--anchor", file("cut", note:sub(1, length)))
+      assert.equal(6, result.status, length)
+    end
+  end)
+
+  it("a tree of no event where one event is to be proved", function()
+    refused(2, "--from", "prove", "--from", "0")
+    refused(5, "no checkpoint", "prove", "--from", "1", "--to", "7")
+  end)
+
+  it("to leave half an anchor on a full disk", function()
+    local kept = p.home .. "/kept"
+    p.config(("return { anchors = { { file = %q } } }"):format(kept))
+    support.write(kept, "before\n")
+    p.shell("ln -s /dev/full " .. kept .. ".part")
+    local result = p.run "checkpoint"
+    assert.equal(1, result.status)
+    assert.matches("did not take the checkpoint: .*No space left on device\nhint: .*run esrun checkpoint again", result.err)
+    assert.equal("before\n", support.read(kept))
+    assert.equal("", p.shell("ls $HOME/*.part 2>/dev/null").out)
+    assert.equal(p.must "checkpoint", support.read(kept)) -- with room again
+    p.shell "rm $HOME/.config/esrun/config.lua"
+  end)
+end)
