@@ -47,7 +47,7 @@ int64_t baseline_integer(sqlite3 *db, const char *sql) {
 
 /* ---- hashing ---- */
 
-static void digest(uint8_t out[ES_HASH_SIZE], const void *bytes, size_t length) {
+void baseline_digest(uint8_t out[ES_HASH_SIZE], const void *bytes, size_t length) {
   SHA256_CTX context;
 
   SHA256_Init(&context);
@@ -92,10 +92,10 @@ void baseline_hash(uint8_t out[ES_HASH_SIZE], const es_event *event) {
   if (event->has_causation) at = put(at, event->causation_id, ES_ID_SIZE);
   at = put_integer(at, event->occurred_at);
   at = put_integer(at, event->recorded_at);
-  digest(at, event->data.data, event->data.length);
-  digest(at + ES_HASH_SIZE, event->metadata.data, event->metadata.length);
+  baseline_digest(at, event->data.data, event->data.length);
+  baseline_digest(at + ES_HASH_SIZE, event->metadata.data, event->metadata.length);
   at = put(at + 2 * ES_HASH_SIZE, event->previous_hash, ES_HASH_SIZE);
-  digest(out, leaf, (size_t)(at - leaf));
+  baseline_digest(out, leaf, (size_t)(at - leaf));
 }
 
 /* ---- rows ---- */

@@ -15,6 +15,8 @@ sqlite3_stmt *baseline_prepare(sqlite3 *db, const char *sql);
 void baseline_step(sqlite3_stmt *statement);
 int64_t baseline_integer(sqlite3 *db, const char *sql);
 
+void baseline_digest(uint8_t out[ES_HASH_SIZE], const void *bytes, size_t length);
+
 /* The leaf hash of docs/reference/ledger-format.md, of an event whose previous_hash is set. */
 void baseline_hash(uint8_t out[ES_HASH_SIZE], const es_event *event);
 

@@ -82,7 +82,21 @@ static void read_leaf(es_event *event, sqlite3_stmt *row) {
   event->actor_id = column_text(row, 15);
 }
 
-static void verify_chain(bench_case *self, sqlite3 *db) {
+/* The leaf and, of every second leaf on, the nodes above it: as many digests as leaves in the end. */
+static void grow_tree(uint8_t peaks[64][ES_HASH_SIZE], int64_t size,
+                      const uint8_t leaf[ES_HASH_SIZE]) {
+  uint8_t node[1 + 2 * ES_HASH_SIZE] = {1}, *hash = node + 1 + ES_HASH_SIZE;
+  int height = 0;
+
+  memcpy(hash, leaf, ES_HASH_SIZE);
+  for (; (size >> height & 1) == 1; height++) {
+    memcpy(node + 1, peaks[height], ES_HASH_SIZE);
+    baseline_digest(hash, node, sizeof node);
+  }
+  memcpy(peaks[height], hash, ES_HASH_SIZE);
+}
+
+static void verify_chain(bench_case *self, sqlite3 *db, bool tree) {
   sqlite3_stmt *row = baseline_prepare(
       db, "SELECT e.position, e.event_id, e.version, e.schema_version, e.correlation_id, "
           "e.causation_id,"
@@ -94,6 +108,7 @@ static void verify_chain(bench_case *self, sqlite3 *db) {
           " LEFT JOIN names u ON u.name_id = e.actor ORDER BY e.position");
   es_event event = {0};
   uint8_t hash[ES_HASH_SIZE];
+  uint8_t peaks[64][ES_HASH_SIZE];
 
   while (sqlite3_step(row) == SQLITE_ROW) {
     read_leaf(&event, row);
@@ -101,6 +116,7 @@ static void verify_chain(bench_case *self, sqlite3 *db) {
     if (memcmp(hash, event.hash, ES_HASH_SIZE) != 0)
       bench_die("baseline: event %lld has another hash", (long long)event.position);
     memcpy(event.previous_hash, hash, ES_HASH_SIZE);
+    if (tree) grow_tree(peaks, self->operations, hash);
     bench_progress(self, ++self->operations, self->events);
   }
   memcpy(self->head, hash, ES_HASH_SIZE);
@@ -108,28 +124,84 @@ static void verify_chain(bench_case *self, sqlite3 *db) {
   sqlite3_finalize(row);
 }
 
-static void verify(bench_case *self) {
-  sqlite3 *db = baseline_open(self->store);
-  bench_begin(self);
-
-  verify_chain(self, db);
-  bench_end(self);
-  sqlite3_close(db);
-}
-
-static void verify_all(bench_case *self) {
-  sqlite3 *db = baseline_open(self->store);
-  bench_begin(self);
-
-  verify_chain(self, db);
+static void check_integrity(sqlite3 *db) {
   sqlite3_stmt *check = baseline_prepare(db, "PRAGMA integrity_check");
   if (sqlite3_step(check) != SQLITE_ROW ||
       strcmp((const char *)sqlite3_column_text(check, 0), "ok") != 0)
     bench_die("baseline: the file is damaged");
   sqlite3_finalize(check);
+}
+
+static void run_verify(bench_case *self, bool tree, bool integrity) {
+  sqlite3 *db = baseline_open(self->store);
+
+  bench_begin(self);
+  verify_chain(self, db, tree);
+  if (integrity) check_integrity(db);
   bench_end(self);
   sqlite3_close(db);
 }
+
+static void verify(bench_case *self) { run_verify(self, false, false); }
+static void verify_all(bench_case *self) { run_verify(self, false, true); }
+static void verify_tree(bench_case *self) { run_verify(self, true, false); }
+static void verify_tree_all(bench_case *self) { run_verify(self, true, true); }
+
+/* ---- proving: a tile a level, its nodes hashed ---- */
+
+static void hash_tile(sqlite3_stmt *tile, int64_t key) {
+  static uint8_t hashes[256][ES_HASH_SIZE];
+  uint8_t node[1 + 2 * ES_HASH_SIZE] = {1};
+
+  sqlite3_bind_int64(tile, 1, key);
+  int width = 0; /* a small tree has no tile of this level */
+  if (sqlite3_step(tile) == SQLITE_ROW) {
+    width = sqlite3_column_bytes(tile, 0) / ES_HASH_SIZE;
+    memcpy(hashes, sqlite3_column_blob(tile, 0), (size_t)width * ES_HASH_SIZE);
+  }
+  sqlite3_reset(tile);
+  for (; width > 1; width /= 2) {
+    for (int i = 0; i < width / 2; i++) {
+      memcpy(node + 1, hashes[2 * i], sizeof hashes[0] * 2);
+      baseline_digest(hashes[i], node, sizeof node);
+    }
+  }
+}
+
+static void prove(bench_case *self, bool of_event) {
+  sqlite3 *db = baseline_open(self->store);
+  sqlite3_stmt *event = baseline_prepare(
+      db, "SELECT " BASELINE_COLUMNS " FROM events INDEXED BY events_by_id WHERE event_id = ?1");
+  sqlite3_stmt *tile = baseline_prepare(db, "SELECT hashes FROM tiles WHERE tile = ?1");
+  sqlite3_stmt *note =
+      baseline_prepare(db, "SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1");
+  uint8_t id[ES_ID_SIZE];
+
+  bench_begin(self);
+  for (int64_t i = 0; i < PROOFS; i++) {
+    int64_t leaf = bench_proof(i, self->events);
+    workload_event_id(id, leaf);
+    sqlite3_bind_blob(event, 1, id, ES_ID_SIZE, SQLITE_STATIC);
+    if (of_event) {
+      if (sqlite3_step(event) != SQLITE_ROW) bench_die("baseline: an event is missing");
+      baseline_take(event);
+      sqlite3_reset(event);
+    }
+    if (sqlite3_step(note) != SQLITE_ROW) bench_die("baseline: no checkpoint");
+    sqlite3_reset(note);
+    for (int level = 0; level < 3; level++)
+      hash_tile(tile, (int64_t)level << 48 | leaf >> 8 * (level + 1));
+  }
+  bench_end(self);
+  self->operations = PROOFS;
+  sqlite3_finalize(event);
+  sqlite3_finalize(tile);
+  sqlite3_finalize(note);
+  sqlite3_close(db);
+}
+
+static void prove_event(bench_case *self) { prove(self, true); }
+static void prove_tree(bench_case *self) { prove(self, false); }
 
 /* ---- a projection: two upserts an event, 1,000 events a transaction ---- */
 
@@ -201,6 +273,14 @@ static void project(bench_case *self) {
 }
 
 const baseline_entry baseline_reads[] = {
-    {"load", load},       {"replay", replay}, {"verify", verify}, {"verify_all", verify_all},
-    {"project", project}, {NULL, NULL},
+    {"load", load},
+    {"replay", replay},
+    {"verify", verify},
+    {"verify_all", verify_all},
+    {"verify_tree", verify_tree},
+    {"verify_tree_all", verify_tree_all},
+    {"prove_event", prove_event},
+    {"prove_tree", prove_tree},
+    {"project", project},
+    {NULL, NULL},
 };

@@ -47,6 +47,10 @@ int64_t workload_time(int64_t number);
 #define LONG_STREAM "the-long-one"
 void workload_long_row(workload_row *out, int64_t before, int64_t number);
 
+/* Which leaf, from 0, the i-th proof is of: all over the tree. */
+enum { PROOFS = 1000 };
+int64_t bench_proof(int64_t i, int64_t events);
+
 /* ---- One case ---- */
 
 typedef struct bench_case {
@@ -73,9 +77,10 @@ void bench_progress(bench_case *self, int64_t done, int64_t total);
 int64_t bench_peak_kib(void);
 _Noreturn void bench_die(const char *format, ...) ES_PRINTF(1, 2);
 
-/* Both NULL for an unknown name. */
+/* NULL for an unknown name. */
 bench_function baseline_find(const char *name);
-bench_function runtime_find(const char *name);
+bench_function runtime_find(const char *name); /* asks ledger_find too */
+bench_function ledger_find(const char *name);
 
 /* Whole programs of their own: `sync FILE` and `spawn COUNT PROGRAM …`. */
 int bench_sync(const char *path);

@@ -1,5 +1,5 @@
 -- bench/run.lua: compares bare C over SQLite with esrun, case by case: both in turn, several rounds, medians. Prints a
--- Markdown table and writes everything as JSON. Usage: lua5.4 bench/run.lua BUILD [--quick] [--events N] [--rounds N]
+-- Markdown table and writes everything as JSON. Usage: lua5.4 bench/run.lua BUILD [ledger] [--quick] [--events N] [--rounds N]
 -- [--only TEXT,TEXT] [--json FILE] [--markdown FILE] [--folder DIR]. Knows the programs of BUILD; measures nothing itself.
 
 local build = arg[1]
@@ -14,7 +14,9 @@ do
   local at = 2
   while arg[at] do
     local name = arg[at]:match("^%-%-(%a+)$")
-    if name == "quick" then
+    if arg[at] == "ledger" then
+      options.ledger = true
+    elseif name == "quick" then
       options.quick = true
     elseif name and ("events rounds only json markdown folder"):find(name, 1, true) and arg[at + 1] then
       at = at + 1
@@ -24,7 +26,7 @@ do
     end
     at = at + 1
   end
-  if not build then fail("usage: lua5.4 bench/run.lua BUILD [--quick]") end
+  if not build then fail("usage: lua5.4 bench/run.lua BUILD [ledger] [--quick]") end
 end
 
 local SIZES = options.quick and { store = 20000, write = 10000, single = 300, long = 10000, starts = 11, rounds = 3 }
@@ -141,6 +143,43 @@ for _, filter in ipairs(FILTERS) do
   end
 end
 
+-- What the ledger costs. `against`: the side that the row is compared with, when it is esrun itself without the ledger's part.
+local LEDGER = {
+  {
+    name = "verify", case = "verify", bare = "verify_tree", unit = "events/s", entry = "es_verify", beyond = "-",
+    baseline = "select, hash, compare; the tree's nodes", indexes = "by position", same_head = true, prepare = "sign",
+  },
+  {
+    name = "verify beside the same and integrity_check", case = "verify", bare = "verify_tree_all", unit = "events/s",
+    entry = "es_verify", beyond = "-", baseline = "the same; then PRAGMA integrity_check", indexes = "by position",
+    same_head = true,
+  },
+  {
+    name = "verify in two threads beside one", case = "verify_2", bare = "verify", against = "esrun", unit = "events/s",
+    entry = "es_verify, jobs 2", beyond = "-", baseline = "es_verify", indexes = "-", same_head = true,
+  },
+  {
+    name = "append and the tree", case = "append_tree", bare = "append_1000", against = "esrun", events = SIZES.write,
+    unit = "events/s", entry = "es_append, 1,000 a call; the tree caught up at the end", beyond = STREAMS .. "; tiles",
+    baseline = "es_append, 1,000 a call", indexes = ALL_INDEXES, same_head = true,
+  },
+  {
+    name = "append and a signed checkpoint", case = "append_signed", bare = "append_1000", against = "esrun",
+    events = SIZES.write, unit = "events/s", entry = "es_append, 1,000 a call; es_checkpoint at the end",
+    beyond = STREAMS .. "; tiles, a checkpoint", baseline = "es_append, 1,000 a call", indexes = ALL_INDEXES,
+    same_head = true,
+  },
+  {
+    name = "proof of an event", case = "prove_event", unit = "us/proof", entry = "es_prove, event_id", beyond = "-",
+    baseline = "select event, note and 3 tiles; hash them", indexes = "id, tile",
+  },
+  {
+    name = "proof of an older tree", case = "prove_tree", unit = "us/proof", entry = "es_prove, from", beyond = "-",
+    baseline = "select note and 3 tiles; hash them", indexes = "tile",
+  },
+}
+if options.ledger then ROWS = LEDGER end
+
 -- ---- Running programs ----------------------------------------------------------------------------------------------
 
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
@@ -179,7 +218,8 @@ local function run_case(row, side)
   local long = row.events and 0 or SIZES.long
   local store = row.events and folder .. "/" .. side .. ".db" or shared
   if row.events then remove(store) end
-  local result = run(side, case, store, here .. "/project", row.events or row.limit or SIZES.store, long)
+  local program = side == "baseline" and row.against or side
+  local result = run(program, case, store, here .. "/project", row.events or row.limit or SIZES.store, long)
   if row.events then remove(store) end
   return result
 end
@@ -199,7 +239,7 @@ local function spread(values)
 end
 
 local function figure_of(row, result)
-  if row.unit == "us/page" then return result.seconds / result.operations * 1e6 end
+  if row.unit:find("^us/") then return result.seconds / result.operations * 1e6 end
   return result.operations / result.seconds
 end
 
@@ -236,7 +276,9 @@ local function progress(format, ...) io.stderr:write(format:format(...), "\n") e
 
 local function measure_row(row)
   local samples = {}
-  if row.prepare then run("esrun", row.prepare, shared, here .. "/project", row.events, SIZES.long) end
+  if row.prepare then
+    run("esrun", row.prepare, shared, here .. "/project", row.events or SIZES.store, SIZES.long)
+  end
   for round = 1, rounds do
     local sample, order = {}, round % 2 == 1 and { "baseline", "esrun" } or { "esrun", "baseline" }
     for _, side in ipairs(order) do sample[side] = run_case(row, side) end
@@ -326,7 +368,7 @@ local function markdown(report)
   line("%d rounds of both sides in turn; medians; ± half the range. Store read from: %s events.", report.rounds,
     with_commas(report.store_events))
   line("")
-  line("| case | bare C | esrun | | share | of processor time | MiB: a tenth, end |")
+  line("| case | %s | esrun | | share | of processor time | MiB: a tenth, end |", options.ledger and "beside" or "bare C")
   line("|---|---:|---:|---|---:|---:|---:|")
   for _, row in ipairs(report.rows) do
     line("| %s | %s ± %.0f %% | %s ± %.0f %% | %s | %.2f | %.2f | %s |", row.name, with_commas(row.baseline.median),
@@ -334,13 +376,15 @@ local function markdown(report)
       (row.unit:gsub("^us", "µs")), row.share, row.processor_share, mebibytes(row.esrun))
   end
   line("")
-  line("| start of | ms | times sqlite3 | ms of processor | times sqlite3 |")
-  line("|---|---:|---:|---:|---:|")
-  for _, row in ipairs(report.starts) do
-    line("| `%s` | %.2f ± %.0f %% | %.1f | %.2f | %.1f |", row.name, row.median_ms, row.spread_percent, row.times_sqlite3,
-      row.processor_ms, row.processor_times_sqlite3)
+  if #report.starts > 0 then
+    line("| start of | ms | times sqlite3 | ms of processor | times sqlite3 |")
+    line("|---|---:|---:|---:|---:|")
+    for _, row in ipairs(report.starts) do
+      line("| `%s` | %.2f ± %.0f %% | %.1f | %.2f | %.1f |", row.name, row.median_ms, row.spread_percent, row.times_sqlite3,
+        row.processor_ms, row.processor_times_sqlite3)
+    end
+    line("")
   end
-  line("")
   line("| case | entry point | rows written beyond the event | the baseline | its indexes |")
   line("|---|---|---|---|---|")
   for _, row in ipairs(report.rows) do
@@ -395,7 +439,7 @@ progress("%-36s %12s %12s %-10s %5s %5s", "case", "bare C", "esrun", "", "share"
 for _, row in ipairs(ROWS) do
   if wanted(row.name) then report.rows[#report.rows + 1] = measure_row(row) end
 end
-if wanted("start") then report.starts = measure_starts() end
+if wanted("start") and not options.ledger then report.starts = measure_starts() end
 report.machine.load_after = load_now()
 remove(shared)
 remove(folder .. "/events.jsonl")

@@ -4,15 +4,16 @@
 #include <string.h>
 
 #include "filters.h"
+#include "runtime.h"
 
-static es_error err = ES_ERROR_INIT;
+es_error err = ES_ERROR_INIT;
 
-static void check(es_status status, const char *doing) {
+void check(es_status status, const char *doing) {
   if (status != ES_OK)
     bench_die("%s: %s: %s (%s)", doing, es_status_name(status), err.message, err.hint);
 }
 
-static es_runtime *open_runtime(const bench_case *self) {
+es_runtime *open_runtime(const bench_case *self) {
   es_options options = ES_OPTIONS_INIT;
   es_frame frame = ES_FRAME_INIT;
   es_runtime *rt = NULL;
@@ -28,19 +29,15 @@ static es_runtime *open_runtime(const bench_case *self) {
 
 /* ---- appending ---- */
 
-enum { BATCH_MAX = 1000 };
-
 static void take_head(bench_case *self, const es_event *event) {
   memcpy(self->head, event->hash, ES_HASH_SIZE);
   self->has_head = true;
 }
 
-static void append(bench_case *self, int64_t batch, unsigned flags) {
+void append_batches(bench_case *self, es_runtime *rt, int64_t batch, unsigned flags) {
   static workload_row rows[BATCH_MAX];
   static es_event events[BATCH_MAX];
-  es_runtime *rt = open_runtime(self);
 
-  bench_begin(self);
   for (int64_t done = 0; done < self->events;) {
     int64_t count = self->events - done < batch ? self->events - done : batch;
     for (int64_t i = 0; i < count; i++) {
@@ -52,8 +49,15 @@ static void append(bench_case *self, int64_t batch, unsigned flags) {
     take_head(self, &events[count - 1]);
     bench_progress(self, done, self->events);
   }
-  bench_end(self);
   self->operations = self->events;
+}
+
+static void append(bench_case *self, int64_t batch, unsigned flags) {
+  es_runtime *rt = open_runtime(self);
+
+  bench_begin(self);
+  append_batches(self, rt, batch, flags);
+  bench_end(self);
   es_close(rt);
 }
 
@@ -172,22 +176,6 @@ static void replay(bench_case *self) {
   bench_end(self);
   self->operations = report.event_count;
   if (report.event_count != self->events + self->long_events) bench_die("events are missing");
-  es_close(rt);
-}
-
-static void verify(bench_case *self) {
-  es_verify_options options = ES_VERIFY_INIT;
-  es_verify_report report;
-  es_runtime *rt = open_runtime(self);
-
-  options.progress = progress;
-  options.progress_data = self;
-  bench_begin(self);
-  check(es_verify(&report, rt, &options, &err), "es_verify");
-  bench_end(self);
-  self->operations = report.event_count;
-  memcpy(self->head, report.head_hash, ES_HASH_SIZE);
-  self->has_head = true;
   es_close(rt);
 }
 
@@ -332,7 +320,6 @@ bench_function runtime_find(const char *name) {
                {"command_100", command_100},
                {"load", load},
                {"replay", replay},
-               {"verify", verify},
                {"project", project},
                {"export", export},
                {"import", import},
@@ -345,5 +332,5 @@ bench_function runtime_find(const char *name) {
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     if (strcmp(cases[i].name, name) == 0) return cases[i].run;
   }
-  return NULL;
+  return ledger_find(name);
 }

@@ -39,6 +39,10 @@ void workload_correlation_id(uint8_t out[ES_ID_SIZE], int64_t number) {
   make_id(out, number / EVENTS_PER_CORRELATION * EVENTS_PER_CORRELATION, 2);
 }
 
+int64_t bench_proof(int64_t i, int64_t events) {
+  return (int64_t)(scramble((uint64_t)i * 5) % (uint64_t)events);
+}
+
 const char *workload_aggregate_type(int64_t number) { return aggregate_types[number - 1]; }
 const char *workload_event_type(int64_t number) { return event_types[number - 1]; }
 
