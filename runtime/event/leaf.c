@@ -9,47 +9,59 @@ static const char leaf_tag[8] = {'e', 's', 'r', 'u', 'n', '/', '1', '\n'};
 
 enum { TEXT_NONE = 0, TEXT_SOME = 1, TEXT_LENGTH_MAX = 65535 };
 
-static void put_integer(es_buf *out, int64_t value) {
-  uint8_t bytes[8];
-  for (int i = 0; i < 8; i++)
-    bytes[i] = (uint8_t)((uint64_t)value >> (56 - 8 * i));
-  es__buf_add(out, bytes, sizeof bytes);
+static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t length) {
+  memcpy(at, bytes, length);
+  return at + length;
 }
 
-static void put_text(es_buf *out, es_text text) {
-  if (text.data == NULL) {
-    es__buf_byte(out, TEXT_NONE);
-    return;
-  }
-  if (text.length > TEXT_LENGTH_MAX) { /* only a damaged store holds such a name */
-    out->failed = true;
-    return;
-  }
-  const uint8_t prefix[3] = {TEXT_SOME, (uint8_t)(text.length >> 8), (uint8_t)text.length};
-  es__buf_add(out, prefix, sizeof prefix);
-  es__buf_add(out, text.data, text.length);
+static uint8_t *put_integer(uint8_t *at, int64_t value) {
+  for (int i = 0; i < 8; i++)
+    *at++ = (uint8_t)((uint64_t)value >> (56 - 8 * i));
+  return at;
+}
+
+static uint8_t *put_text(uint8_t *at, es_text text) {
+  *at++ = text.data == NULL ? TEXT_NONE : TEXT_SOME;
+  if (text.data == NULL) return at;
+  *at++ = (uint8_t)(text.length >> 8);
+  *at++ = (uint8_t)text.length;
+  return put_bytes(at, text.data, text.length);
 }
 
 void es__leaf_encode(es_buf *out, const es_event *event, const uint8_t data_hash[ES_HASH_SIZE],
                      const uint8_t metadata_hash[ES_HASH_SIZE]) {
-  es__buf_add(out, leaf_tag, sizeof leaf_tag);
-  put_integer(out, event->position);
-  es__buf_add(out, event->event_id, ES_ID_SIZE);
-  put_text(out, event->aggregate_type);
-  put_text(out, event->aggregate_id);
-  put_integer(out, event->version);
-  put_text(out, event->event_type);
-  put_integer(out, event->schema_version);
-  put_text(out, event->tenant_id);
-  put_text(out, event->actor_id);
-  es__buf_add(out, event->correlation_id, ES_ID_SIZE);
-  es__buf_byte(out, event->has_causation ? TEXT_SOME : TEXT_NONE);
-  if (event->has_causation) es__buf_add(out, event->causation_id, ES_ID_SIZE);
-  put_integer(out, event->occurred_at);
-  put_integer(out, event->recorded_at);
-  es__buf_add(out, data_hash, ES_HASH_SIZE);
-  es__buf_add(out, metadata_hash, ES_HASH_SIZE);
-  es__buf_add(out, event->previous_hash, ES_HASH_SIZE);
+  const es_text texts[] = {event->aggregate_type, event->aggregate_id, event->event_type,
+                           event->tenant_id, event->actor_id};
+  size_t room = sizeof leaf_tag + 5 * 8 + 3 * ES_ID_SIZE + 1 + 3 * ES_HASH_SIZE;
+
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    if (texts[i].length > TEXT_LENGTH_MAX) out->failed = true; /* only a damaged store has it */
+    room += 3 + texts[i].length;
+  }
+  if (out->failed) return;
+  uint8_t *at = (uint8_t *)es__buf_reserve(out, room);
+  if (at == NULL) return;
+  const uint8_t *start = at;
+  at = put_bytes(at, leaf_tag, sizeof leaf_tag);
+  at = put_integer(at, event->position);
+  at = put_bytes(at, event->event_id, ES_ID_SIZE);
+  at = put_text(at, event->aggregate_type);
+  at = put_text(at, event->aggregate_id);
+  at = put_integer(at, event->version);
+  at = put_text(at, event->event_type);
+  at = put_integer(at, event->schema_version);
+  at = put_text(at, event->tenant_id);
+  at = put_text(at, event->actor_id);
+  at = put_bytes(at, event->correlation_id, ES_ID_SIZE);
+  *at++ = event->has_causation ? TEXT_SOME : TEXT_NONE;
+  if (event->has_causation) at = put_bytes(at, event->causation_id, ES_ID_SIZE);
+  at = put_integer(at, event->occurred_at);
+  at = put_integer(at, event->recorded_at);
+  at = put_bytes(at, data_hash, ES_HASH_SIZE);
+  at = put_bytes(at, metadata_hash, ES_HASH_SIZE);
+  at = put_bytes(at, event->previous_hash, ES_HASH_SIZE);
+  *at = '\0';
+  out->length += (size_t)(at - start);
 }
 
 /* Reads forward; after the first failure everything else does nothing, so that the caller checks once. */
