@@ -268,8 +268,10 @@ static es_status check_stamps(const es_import *import, es_error *err) {
 
 /* In commits of at most what the store takes at once: a mapping may make many events of a row. */
 static es_status append_events(es_import *import, es_error *err) {
-  es_commit commit = {
-      .now = es__now(import->rt), .keep_recorded_at = !import->append, .whole_group = true};
+  es_commit commit = {.now = es__now(import->rt),
+                      .keep_recorded_at = !import->append,
+                      .hashed = !import->append,
+                      .whole_group = true};
   es_status status = ES_OK;
 
   for (size_t at = 0; at < import->count && status == ES_OK; at += commit.event_count) {

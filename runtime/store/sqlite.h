@@ -21,8 +21,20 @@ enum {
   ES__SQLITE_CACHE_SLOTS = 4096, /* more names than this in turn, and reading is slow */
   ES__SQLITE_READ_SHAPES = 8,
   ES__SQLITE_EVENT_INDEXES = 8,
-  ES__SQLITE_CHECK_PARTS = 3 + ES__SQLITE_EVENT_INDEXES
+  ES__SQLITE_CHECK_PARTS = 3 + ES__SQLITE_EVENT_INDEXES,
+  ES__SQLITE_ROW_COUNT = 20 /* of EVENTS_ADD */
 };
+
+/* How an event is inserted, and how several are. */
+#define ES__SQLITE_INSERT                                                                          \
+  "INSERT OR FAIL INTO events (position, event_id, stream_id, version, tenant, aggregate_type,"    \
+  " event_type, schema_version, actor, correlation_id, causation_id, occurred_at, recorded_at,"    \
+  " previous_hash, hash, data, metadata) VALUES "
+#define ES__SQLITE_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ES__SQLITE_ROWS_5                                                                          \
+  ES__SQLITE_ROW "," ES__SQLITE_ROW "," ES__SQLITE_ROW "," ES__SQLITE_ROW "," ES__SQLITE_ROW
+#define ES__SQLITE_ROWS                                                                            \
+  ES__SQLITE_ROWS_5 "," ES__SQLITE_ROWS_5 "," ES__SQLITE_ROWS_5 "," ES__SQLITE_ROWS_5
 
 /* names.kind */
 typedef enum es_name_kind {
@@ -51,11 +63,8 @@ typedef enum es_name_kind {
   X(STREAM_ADD, "INSERT INTO streams (stream_id, tenant, type, aggregate_id)"                      \
                 " VALUES ((SELECT coalesce(max(stream_id), 0) + 1 FROM streams), ?1, ?2, ?3)")     \
   X(STREAM_GET, "SELECT tenant, type, aggregate_id FROM streams WHERE stream_id = ?1")             \
-  X(EVENT_ADD,                                                                                     \
-    "INSERT OR FAIL INTO events (position, event_id, stream_id, version, tenant, aggregate_type,"  \
-    " event_type, schema_version, actor, correlation_id, causation_id, occurred_at, recorded_at,"  \
-    " previous_hash, hash, data, metadata)"                                                        \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")        \
+  X(EVENT_ADD, ES__SQLITE_INSERT ES__SQLITE_ROW)                                                   \
+  X(EVENTS_ADD, ES__SQLITE_INSERT ES__SQLITE_ROWS)                                                 \
   X(EVENT_FIND, "SELECT position FROM events WHERE event_id = ?1")                                 \
   X(REPLY_FIND,                                                                                    \
     "SELECT reply_id, key, params_hash, first_position, event_count, created_at, body,"            \

@@ -97,16 +97,36 @@ void es__sqlite_rollback(es_store *base) {
   es__queue_release(store->queue);
 }
 
-/* ---- One event ---- */
+/* ---- Events ---- */
 
-/* What is looked up once for a run of events in one stream. */
+/* A stream, looked up once and then followed for as long as a commit lasts. */
 typedef struct stream_at {
   es_stream_name name;
-  int64_t stream_id;
+  int64_t stream_id; /* 0: this slot is empty */
   int64_t version;
   int64_t tenant;
   int64_t type;
 } stream_at;
+
+/* An event that has its place and waits to be inserted. */
+typedef struct event_row {
+  es_event *event;
+  int64_t stream_id;
+  int64_t tenant;
+  int64_t type;
+  int64_t event_type;
+  int64_t actor;
+} event_row;
+
+enum { STREAM_SLOTS = 256, COLUMN_COUNT = 17 };
+
+/* A statement opens each index anew, so that inserting twenty events by one takes two thirds of the time of one by one. */
+typedef struct writing {
+  event_row rows[ES__SQLITE_ROW_COUNT];
+  size_t count;
+  size_t slot_count; /* of streams, direct-mapped */
+  stream_at streams[STREAM_SLOTS];
+} writing;
 
 static bool same_stream(const stream_at *at, const es_event *event) {
   return at->stream_id != 0 && es__text_equal(at->name.aggregate_id, event->aggregate_id) &&
@@ -134,10 +154,19 @@ static es_status add_stream(stream_at *at, es_sqlite *store, es_error *err) {
   return status;
 }
 
-static es_status enter_stream(stream_at *at, es_sqlite *store, const es_event *event,
-                              es_error *err) {
+static stream_at *slot_of(writing *self, const es_event *event) {
+  uint32_t hash = 2166136261u; /* FNV-1a */
+  for (size_t i = 0; i < event->aggregate_id.length; i++)
+    hash = (hash ^ (uint8_t)event->aggregate_id.data[i]) * 16777619u;
+  return &self->streams[hash % self->slot_count];
+}
+
+static es_status enter_stream(stream_at **out, writing *self, es_sqlite *store,
+                              const es_event *event, es_error *err) {
+  stream_at *at = slot_of(self, event);
   es_status status;
 
+  *out = at;
   if (same_stream(at, event)) return ES_OK;
   *at = (stream_at){{event->tenant_id, event->aggregate_type, event->aggregate_id}, 0, 0, 0, 0};
   status = es__sqlite_name_intern(&at->tenant, store, ES_NAME_TENANT, event->tenant_id, err);
@@ -147,12 +176,22 @@ static es_status enter_stream(stream_at *at, es_sqlite *store, const es_event *e
   if (status == ES_OK)
     status = es__sqlite_stream_find(&at->stream_id, &at->version, store, &at->name, err);
   if (status == ES_OK && at->stream_id == 0) status = add_stream(at, store, err);
+  for (size_t i = 0; i < self->count; i++) { /* what waits is not in the file yet */
+    if (self->rows[i].stream_id == at->stream_id) at->version = self->rows[i].event->version;
+  }
   return status;
+}
+
+/* Is this the place that the event came with? */
+static bool is_placed(const es_sqlite *store, const stream_at *at, const es_event *event) {
+  return event->position == store->head.position + 1 && event->version == at->version + 1 &&
+         memcmp(event->previous_hash, store->head.hash, ES_HASH_SIZE) == 0;
 }
 
 static es_status stamp(es_event *event, es_sqlite *store, const es_commit *commit,
                        const stream_at *at, es_error *err) {
   es_status status = es__next_version(commit, event, at->version, err);
+  bool hashed = commit->hashed && commit->keep_recorded_at && is_placed(store, at, event);
 
   if (status != ES_OK) return status;
   event->position = store->head.position + 1;
@@ -166,71 +205,126 @@ static es_status stamp(es_event *event, es_sqlite *store, const es_commit *commi
   } else if (!first && event->recorded_at < store->head.recorded_at) {
     return es__time_conflict(event, err);
   }
-  return es__chain_hash(store->base.chain, event->hash, event, err);
+  return hashed ? ES_OK : es__chain_hash(store->base.chain, event->hash, event, err);
 }
 
-static bool event_id_exists(es_sqlite *store, const es_event *event) {
+/* Of rows that a constraint refused: the first whose event id the store has, at another position; NULL when there is none. */
+static const es_event *find_duplicate(es_sqlite *store, const event_row *rows, size_t count) {
   sqlite3_stmt *statement;
-  if (es__sqlite_statement(&statement, store, ES_SQL_EVENT_FIND, NULL) != ES_OK) return false;
-  sqlite3_bind_blob(statement, 1, event->event_id, ES_ID_SIZE, SQLITE_STATIC);
-  bool found = sqlite3_step(statement) == SQLITE_ROW;
-  sqlite3_reset(statement);
-  return found;
-}
 
-static void bind_event(sqlite3_stmt *statement, const es_event *event, const stream_at *at,
-                       int64_t event_type, int64_t actor) {
-  sqlite3_bind_int64(statement, 1, event->position);
-  sqlite3_bind_blob(statement, 2, event->event_id, ES_ID_SIZE, SQLITE_STATIC);
-  sqlite3_bind_int64(statement, 3, at->stream_id);
-  sqlite3_bind_int64(statement, 4, event->version);
-  sqlite3_bind_int64(statement, 5, at->tenant);
-  sqlite3_bind_int64(statement, 6, at->type);
-  sqlite3_bind_int64(statement, 7, event_type);
-  sqlite3_bind_int64(statement, 8, event->schema_version);
-  sqlite3_bind_int64(statement, 9, actor);
-  sqlite3_bind_blob(statement, 10, event->correlation_id, ES_ID_SIZE, SQLITE_STATIC);
-  if (event->has_causation) {
-    sqlite3_bind_blob(statement, 11, event->causation_id, ES_ID_SIZE, SQLITE_STATIC);
-  } else {
-    sqlite3_bind_null(statement, 11);
+  if (es__sqlite_statement(&statement, store, ES_SQL_EVENT_FIND, NULL) != ES_OK) return NULL;
+  for (size_t i = 0; i < count; i++) {
+    const es_event *event = rows[i].event;
+    sqlite3_bind_blob(statement, 1, event->event_id, ES_ID_SIZE, SQLITE_STATIC);
+    bool found = sqlite3_step(statement) == SQLITE_ROW &&
+                 sqlite3_column_int64(statement, 0) != event->position;
+    sqlite3_reset(statement);
+    if (found) return event;
   }
-  sqlite3_bind_int64(statement, 12, event->occurred_at);
-  sqlite3_bind_int64(statement, 13, event->recorded_at);
-  sqlite3_bind_blob(statement, 14, event->previous_hash, ES_HASH_SIZE, SQLITE_STATIC);
-  sqlite3_bind_blob(statement, 15, event->hash, ES_HASH_SIZE, SQLITE_STATIC);
-  sqlite3_bind_text64(statement, 16, event->data.data, event->data.length, SQLITE_STATIC,
-                      SQLITE_UTF8);
-  sqlite3_bind_text64(statement, 17, event->metadata.data, event->metadata.length, SQLITE_STATIC,
-                      SQLITE_UTF8);
+  return NULL;
 }
 
-static es_status append_event(es_sqlite *store, const es_commit *commit, stream_at *at,
-                              es_event *event, es_error *err) {
-  int64_t event_type, actor;
-  sqlite3_stmt *statement;
-  es_status status = enter_stream(at, store, event, err);
+/* `at` is the number before the row's first parameter. */
+static void bind_row(sqlite3_stmt *statement, int at, const event_row *row) {
+  const es_event *event = row->event;
 
-  if (status == ES_OK)
-    status = es__sqlite_name_intern(&event_type, store, ES_NAME_EVENT_TYPE, event->event_type, err);
-  if (status == ES_OK)
-    status = es__sqlite_name_intern(&actor, store, ES_NAME_ACTOR, event->actor_id, err);
-  if (status == ES_OK) status = stamp(event, store, commit, at, err);
-  if (status == ES_OK) status = es__sqlite_statement(&statement, store, ES_SQL_EVENT_ADD, err);
+  sqlite3_bind_int64(statement, at + 1, event->position);
+  sqlite3_bind_blob(statement, at + 2, event->event_id, ES_ID_SIZE, SQLITE_STATIC);
+  sqlite3_bind_int64(statement, at + 3, row->stream_id);
+  sqlite3_bind_int64(statement, at + 4, event->version);
+  sqlite3_bind_int64(statement, at + 5, row->tenant);
+  sqlite3_bind_int64(statement, at + 6, row->type);
+  sqlite3_bind_int64(statement, at + 7, row->event_type);
+  sqlite3_bind_int64(statement, at + 8, event->schema_version);
+  sqlite3_bind_int64(statement, at + 9, row->actor);
+  sqlite3_bind_blob(statement, at + 10, event->correlation_id, ES_ID_SIZE, SQLITE_STATIC);
+  if (event->has_causation) {
+    sqlite3_bind_blob(statement, at + 11, event->causation_id, ES_ID_SIZE, SQLITE_STATIC);
+  } else {
+    sqlite3_bind_null(statement, at + 11);
+  }
+  sqlite3_bind_int64(statement, at + 12, event->occurred_at);
+  sqlite3_bind_int64(statement, at + 13, event->recorded_at);
+  sqlite3_bind_blob(statement, at + 14, event->previous_hash, ES_HASH_SIZE, SQLITE_STATIC);
+  sqlite3_bind_blob(statement, at + 15, event->hash, ES_HASH_SIZE, SQLITE_STATIC);
+  sqlite3_bind_text64(statement, at + 16, event->data.data, event->data.length, SQLITE_STATIC,
+                      SQLITE_UTF8);
+  sqlite3_bind_text64(statement, at + 17, event->metadata.data, event->metadata.length,
+                      SQLITE_STATIC, SQLITE_UTF8);
+}
+
+static es_status insert(es_sqlite *store, es_statement which, const event_row *rows, size_t count,
+                        es_error *err) {
+  sqlite3_stmt *statement;
+  es_status status = es__sqlite_statement(&statement, store, which, err);
+
   if (status != ES_OK) return status;
-  bind_event(statement, event, at, event_type, actor);
+  for (size_t i = 0; i < count; i++)
+    bind_row(statement, (int)i * COLUMN_COUNT, &rows[i]);
   int rc = sqlite3_step(statement);
   if (rc != SQLITE_DONE) status = es__sqlite_fail(store, rc, "storing an event", err);
   sqlite3_reset(statement);
-  sqlite3_clear_bindings(statement); /* they point into the caller's event */
-  if ((rc & 0xFF) == SQLITE_CONSTRAINT && event_id_exists(store, event))
-    return es__duplicate_event(event, err);
+  sqlite3_clear_bindings(statement); /* they point into the caller's events */
+  if ((rc & 0xFF) == SQLITE_CONSTRAINT) {
+    const es_event *duplicate = find_duplicate(store, rows, count);
+    if (duplicate != NULL) status = es__duplicate_event(duplicate, err);
+  }
+  return status;
+}
+
+/* Inserts what waits. */
+static es_status flush(writing *self, es_sqlite *store, es_error *err) {
+  size_t count = self->count;
+  es_status status = ES_OK;
+
+  self->count = 0;
+  if (count == ES__SQLITE_ROW_COUNT)
+    return insert(store, ES_SQL_EVENTS_ADD, self->rows, count, err);
+  for (size_t i = 0; i < count && status == ES_OK; i++)
+    status = insert(store, ES_SQL_EVENT_ADD, &self->rows[i], 1, err);
+  return status;
+}
+
+static es_status append_event(writing *self, es_sqlite *store, const es_commit *commit,
+                              es_event *event, es_error *err) {
+  event_row row = {.event = event};
+  stream_at *at;
+  es_status status = enter_stream(&at, self, store, event, err);
+
+  if (status == ES_OK)
+    status =
+        es__sqlite_name_intern(&row.event_type, store, ES_NAME_EVENT_TYPE, event->event_type, err);
+  if (status == ES_OK)
+    status = es__sqlite_name_intern(&row.actor, store, ES_NAME_ACTOR, event->actor_id, err);
+  if (status == ES_OK) status = stamp(event, store, commit, at, err);
   if (status != ES_OK) return status;
+  row.stream_id = at->stream_id;
+  row.tenant = at->tenant;
+  row.type = at->type;
+  self->rows[self->count++] = row;
   at->version = event->version;
   store->head.position = event->position;
   store->head.recorded_at = event->recorded_at;
   memcpy(store->head.hash, event->hash, ES_HASH_SIZE);
-  return ES_OK;
+  return self->count == ES__SQLITE_ROW_COUNT ? flush(self, store, err) : ES_OK;
+}
+
+static es_status append_events(es_sqlite *store, es_commit *commit, es_error *err) {
+  writing self;
+  es_status status = ES_OK;
+
+  self.count = 0;
+  self.slot_count = commit->event_count > 1 ? STREAM_SLOTS : 1;
+  for (size_t i = 0; i < self.slot_count; i++)
+    self.streams[i].stream_id = 0;
+  for (size_t i = 0; status == ES_OK && i < commit->event_count; i++)
+    status = append_event(&self, store, commit, &commit->events[i], err);
+  /* Also behind a failure: an event before the one that failed may be the first that is wrong. */
+  if (self.count > 0 && !sqlite3_get_autocommit(store->db)) {
+    es_status rest = flush(&self, store, err);
+    if (rest != ES_OK) status = rest;
+  }
+  return status;
 }
 
 /* ---- One commit ---- */
@@ -244,7 +338,6 @@ static es_status check_condition(es_sqlite *store, const es_condition *condition
 }
 
 static es_status write_commit(es_sqlite *store, es_commit *commit, es_error *err) {
-  stream_at at = {0};
   es_status status = ES_OK;
 
   if (commit->reply != NULL) {
@@ -254,8 +347,7 @@ static es_status write_commit(es_sqlite *store, es_commit *commit, es_error *err
   }
   for (size_t i = 0; status == ES_OK && i < commit->condition_count; i++)
     status = check_condition(store, &commit->conditions[i], err);
-  for (size_t i = 0; status == ES_OK && i < commit->event_count; i++)
-    status = append_event(store, commit, &at, &commit->events[i], err);
+  if (status == ES_OK) status = append_events(store, commit, err);
   if (status == ES_OK && commit->reply != NULL) status = es__sqlite_add_reply(store, commit, err);
   return status;
 }

@@ -55,6 +55,8 @@ typedef struct es_commit {
   const es_reply_record *reply; /* NULL: none */
   int64_t now;                  /* recorded_at is this or the store's last, whichever is later */
   bool keep_recorded_at; /* import: take recorded_at from the events; going backwards is an error */
+  /* Import: the hash an event comes with was computed from its other members. Where none of them changes it is kept. */
+  bool hashed;
   bool
       check_versions; /* a version that an event comes with (not 0) must be the next of its stream */
   /* Inside begin/commit a failure ends the whole group. Undoing one append of a group alone has a cost that grows with the
