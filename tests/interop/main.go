@@ -1,9 +1,11 @@
 // main: checks a folder of esrun's checkpoints and proofs with golang.org/x/mod's notes and trees, which share no code with
 // it, then alters each of them in every part and demands that it is refused. Usage: main FOLDER
+// Or makes such files itself, of the leaves, records and origin there, for esrun to check. Usage: main make FOLDER OUT
 package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -245,9 +247,74 @@ func checkFile(l *log, name string, file []byte) {
 	}
 }
 
+// ---- The other way round: a signer that is not esrun -----------------------------------------------------------------
+
+func write(folder, name, text string) {
+	fail(os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600))
+}
+
+func signTree(l *log, origin string, size int64, signer note.Signer) string {
+	root, err := tlog.TreeHash(size, l)
+	fail(err)
+	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", origin, size, root)}, signer)
+	fail(err)
+	return string(signed)
+}
+
+func hashLines(hashes []tlog.Hash) string {
+	text := ""
+	for _, hash := range hashes {
+		text += hash.String() + "\n"
+	}
+	return text
+}
+
+// The record that an event's proof carries ("extra BASE64"): its hash must be the leaf.
+func recordLine(l *log, folder string, index int64) string {
+	file, err := os.ReadFile(filepath.Join(folder, fmt.Sprintf("%d.tlog-proof", index+1)))
+	fail(err)
+	line := strings.Split(string(file), "\n")[1]
+	record, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(line, "extra "))
+	fail(err)
+	if tlog.RecordHash(record) != l.leaves[index] {
+		fail(fmt.Errorf("the record of event %d does not have its hash", index+1))
+	}
+	return line + "\n"
+}
+
+func makeFiles(folder, out string) {
+	l := readLog(folder)
+	origin, err := os.ReadFile(filepath.Join(folder, "origin"))
+	fail(err)
+	secret, vkey, err := note.GenerateKey(rand.Reader, "example.com/go")
+	fail(err)
+	signer, err := note.NewSigner(secret)
+	fail(err)
+	size := int64(len(l.leaves))
+	write(out, "vkey", vkey+"\n")
+	head := signTree(l, string(origin), size, signer)
+	write(out, "head.checkpoint", head)
+	for i := int64(0); i < size; i++ {
+		path, err := tlog.ProveRecord(size, i, l)
+		fail(err)
+		write(out, fmt.Sprintf("%d.tlog-proof", i+1),
+			fmt.Sprintf("c2sp.org/tlog-proof@v1\n%sindex %d\n%s\n%s", recordLine(l, folder, i), i, hashLines(path), head))
+	}
+	for old := int64(1); old <= size; old++ {
+		path, err := tlog.ProveTree(size, old, l)
+		fail(err)
+		write(out, fmt.Sprintf("%d.checkpoint", old), signTree(l, string(origin), old, signer))
+		write(out, fmt.Sprintf("%d.consistency", old), fmt.Sprintf("old %d\n%s\n%s", old, hashLines(path), head))
+	}
+}
+
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == "make" {
+		makeFiles(os.Args[2], os.Args[3])
+		return
+	}
 	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: main FOLDER")
+		fmt.Fprintln(os.Stderr, "usage: main FOLDER, or main make FOLDER OUT")
 		os.Exit(2)
 	}
 	l := readLog(os.Args[1])
