@@ -32,12 +32,13 @@ end
 local function new_folder() return assert(lines_of("mktemp -d")[1]) end
 
 -- Runs one block in a folder; returns what it printed and its exit status. The host module and the command are found as
--- after an installation.
+-- after an installation. Its user's home is .home there, so that no block meets the tester's keys and configuration.
 local function run(folder, step)
   local path = folder .. "/.block"
   write(path, step.text)
-  local pipe = assert(io.popen(("cd %s && PATH=%s:$PATH LUA_PATH=%s NO_COLOR=1 %s .block 2>&1 </dev/null"):format(
-    quoted(folder), quoted(build), quoted(build .. "/lua/?.lua;;"), step.language == "lua" and "lua5.4" or "sh -e")))
+  local home = "unset XDG_STATE_HOME XDG_DATA_HOME XDG_CONFIG_HOME; HOME=$PWD/.home"
+  local pipe = assert(io.popen(("cd %s && { %s PATH=%s:$PATH LUA_PATH=%s NO_COLOR=1 %s .block; } 2>&1 </dev/null"):format(
+    quoted(folder), home, quoted(build), quoted(build .. "/lua/?.lua;;"), step.language == "lua" and "lua5.4" or "sh -e")))
   local printed = pipe:read("a")
   local _, _, status = pipe:close()
   os.remove(path)
@@ -115,7 +116,7 @@ describe("the guide", function()
       end
     end
     for _, name in ipairs {
-      "first-project", "authorization", "testing", "projections", "tenants", "error-handling", "audit",
+      "first-project", "authorization", "testing", "projections", "tenants", "error-handling", "audit", "ledger",
     } do
       assert.truthy((tested["docs/guide/" .. name .. ".md"] or 0) > 0, name)
     end
