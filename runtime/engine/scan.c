@@ -177,17 +177,6 @@ static es_status stop_or_go(es_scan *self, es_error *err) {
                   (long long)self->last_position);
 }
 
-static es_status read_on(es_store_cursor **cursor, es_scan *self, es_error *err) {
-  es_filter filter = ES_FILTER_INIT;
-
-  es__store_cursor_close(*cursor);
-  *cursor = NULL;
-  filter.after_position = self->last_position;
-  filter.limit = self->to - self->last_position;
-  if (filter.limit == 0) return ES_OK;
-  return es__store_read_summed(cursor, self->store, &filter, &self->part, err);
-}
-
 /* The events at the run's end; who reads on behind it cannot know. */
 static void report_missing(es_scan *self) {
   char message[96];
@@ -198,33 +187,26 @@ static void report_missing(es_scan *self) {
 }
 
 /* A row that cannot even be read is a finding; reading goes on behind it. */
+static es_status look_at(void *data, const es_event *event, const es_error *why, es_error *err) {
+  es_scan *self = data;
+
+  if (event == NULL) {
+    self->finding(self->finding_data, why->code, why->position, "damaged", why->message);
+    leave_tree(self);
+    self->last_position = why->position;
+    memset(self->last_hash, 0, ES_HASH_SIZE); /* unknown: the next link is reported too */
+    self->event_count++;
+    return ES_OK;
+  }
+  es_status status = check_event(self, event, err);
+  return status == ES_OK ? stop_or_go(self, err) : status;
+}
+
 es_status es__scan(es_scan *self, es_error *err) {
-  es_store_cursor *cursor = NULL;
-  const es_event *event = NULL;
   es_status status = start(self, err);
 
-  if (status == ES_OK) status = read_on(&cursor, self, err);
-  while (status == ES_OK && self->last_position < self->to) {
-    es_error problem = ES_ERROR_INIT;
-    status = es__store_next(&event, cursor, &problem);
-    if (status == ES_ERR_INTEGRITY && problem.position > self->last_position) {
-      self->finding(self->finding_data, problem.code, problem.position, "damaged", problem.message);
-      leave_tree(self);
-      self->last_position = problem.position;
-      memset(self->last_hash, 0, ES_HASH_SIZE); /* unknown: the next link is reported too */
-      self->event_count++;
-      status = read_on(&cursor, self, err);
-      continue;
-    }
-    if (status != ES_OK) {
-      if (err != NULL) *err = problem;
-      break;
-    }
-    if (event == NULL || event->position > self->to) break;
-    status = check_event(self, event, err);
-    if (status == ES_OK) status = stop_or_go(self, err);
-  }
-  es__store_cursor_close(cursor);
+  if (status == ES_OK)
+    status = es__store_visit(self->store, self->after, self->to, &self->part, look_at, self, err);
   if (status == ES_OK && self->last_position < self->to) report_missing(self);
   if (status == ES_OK && self->tree != NULL) status = es__tree_check_finish(self->tree, err);
   leave_tree(self);

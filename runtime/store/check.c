@@ -20,38 +20,41 @@ es_status es__store_compare_sums(es_store *store, const es_sums *sums, es_store_
   return store->kind->compare_sums(store, sums, finding, data, err);
 }
 
-/* Reads every event once. The first that cannot be read ends it and is a finding. */
-static es_status read_events(es_store *store, es_sums *sums, es_tree_check *tree,
-                             es_store_finding finding, void *data, es_error *err) {
-  es_error problem = ES_ERROR_INIT;
-  es_store_cursor *cursor = NULL;
-  const es_event *event = NULL;
-  es_status status = es__store_read_summed(&cursor, store, NULL, sums, &problem);
+es_status es__store_visit(es_store *store, int64_t after, int64_t to, es_sums *sums,
+                          es_store_visitor visitor, void *data, es_error *err) {
+  return store->kind->visit(store, after, to, sums, visitor, data, err);
+}
 
-  while (status == ES_OK && (status = es__store_next(&event, cursor, &problem)) == ES_OK) {
-    if (event == NULL) break;
-    status = es__tree_check_leaf(tree, event->hash, &problem);
+typedef struct reading {
+  es_tree_check *tree;
+  es_store_finding finding;
+  void *data;
+  bool broken; /* the leaves behind a row that cannot be read are not where they belong */
+} reading;
+
+static es_status look_at(void *data, const es_event *event, const es_error *why, es_error *err) {
+  reading *self = data;
+
+  if (event == NULL) {
+    self->finding(self->data, why->code, why->position, why->message);
+    self->broken = true;
   }
-  es__store_cursor_close(cursor);
-  if (status == ES_ERR_INTEGRITY) {
-    finding(data, problem.code, problem.position, problem.message);
-    return ES_OK;
-  }
-  if (status != ES_OK && err != NULL) *err = problem;
-  return status == ES_OK ? es__tree_check_finish(tree, err) : status;
+  return self->broken ? ES_OK : es__tree_check_leaf(self->tree, event->hash, err);
 }
 
 es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err) {
-  es_tree_check *tree = NULL;
+  reading self = {.finding = finding, .data = data};
   es_store_head head;
   es_sums sums;
   es_status status = es__store_head_of(&head, store, err);
 
   es__store_forget(store);
-  if (status == ES_OK) status = es__tree_check_open(&tree, 0, store, finding, data, err);
+  if (status == ES_OK) status = es__tree_check_open(&self.tree, 0, store, finding, data, err);
   if (status == ES_OK) status = es__sums_init(&sums, head.position, err);
-  if (status == ES_OK) status = read_events(store, &sums, tree, finding, data, err);
-  es__tree_check_free(tree);
+  if (status == ES_OK)
+    status = es__store_visit(store, 0, head.position, &sums, look_at, &self, err);
+  if (status == ES_OK && !self.broken) status = es__tree_check_finish(self.tree, err);
+  es__tree_check_free(self.tree);
   for (int part = 0; status == ES_OK && part < store->kind->check_parts; part++)
     status = es__store_check_part(store, part, &sums, finding, data, err);
   return status == ES_OK ? es__store_compare_sums(store, &sums, finding, data, err) : status;

@@ -404,6 +404,7 @@ static const es_store_kind memory_kind = {
     .put_tile = memory_put_tile,
     .checkpoint = memory_checkpoint,
     .add_checkpoint = memory_add_checkpoint,
+    .visit = es__memory_visit,
     .check_parts = 1,
     .check = memory_check,
     .info = memory_info,

@@ -14,11 +14,10 @@ typedef struct memory_cursor {
 } memory_cursor;
 
 es_status es__memory_read(es_store_cursor **out, es_store *base, const es_filter *filter,
-                          es_sums *sums, es_error *err) {
+                          es_error *err) {
   memory_store *store = (memory_store *)base;
   memory_cursor *cursor = calloc(1, sizeof *cursor);
 
-  (void)sums; /* its indexes are its events */
   if (cursor == NULL) return es__no_memory(err);
   cursor->base.store = base;
   es_status status = es__filter_init(&cursor->terms, filter, err);
@@ -78,6 +77,17 @@ es_status es__memory_next(const es_event **event, es_store_cursor *base, es_erro
     break;
   }
   return ES_OK;
+}
+
+es_status es__memory_visit(es_store *base, int64_t after, int64_t to, es_sums *sums,
+                           es_store_visitor visitor, void *data, es_error *err) {
+  const memory_store *store = (const memory_store *)base;
+  es_status status = ES_OK;
+
+  (void)sums; /* its indexes are its events */
+  for (; status == ES_OK && after < to && after < (int64_t)store->event_count; after++)
+    status = visitor(data, &store->events[after]->event, NULL, err);
+  return status;
 }
 
 void es__memory_cursor_close(es_store_cursor *base) {

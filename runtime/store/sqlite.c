@@ -436,6 +436,7 @@ static const es_store_kind sqlite_kind = {
     .put_tile = es__sqlite_put_tile,
     .checkpoint = es__sqlite_checkpoint,
     .add_checkpoint = es__sqlite_add_checkpoint,
+    .visit = es__sqlite_visit,
     .forget = sqlite_forget,
     .check_parts = ES__SQLITE_CHECK_PARTS,
     .check = es__sqlite_check,

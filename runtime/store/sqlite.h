@@ -3,6 +3,7 @@
  *   sqlite.c         opening, pragmas, closing, the failures' texts     sqlite_schema.c  tables, migrations
  *   sqlite_names.c   interned names and streams, both ways, cached      sqlite_append.c  turns, transactions, appending
  *   sqlite_read.c    cursors                                            sqlite_select.c  the SQL of a filter
+ *   sqlite_visit.c   every event of a run, without copies
  *   sqlite_reply.c   replies to idempotency keys                        sqlite_streams.c listing streams
  *   sqlite_check.c   looking for damage                                 sqlite_index.c   the events' indexes among it
  *   sqlite_tree.c    tiles and checkpoints                              sqlite_backup.c  copies, and a file's layout
@@ -25,11 +26,14 @@ enum {
   ES__SQLITE_ROW_COUNT = 20 /* of EVENTS_ADD */
 };
 
+/* Every column of an event, in the order in which rows are read. */
+#define ES__EVENT_COLUMNS                                                                          \
+  "position, event_id, stream_id, version, tenant, aggregate_type, event_type, schema_version,"    \
+  " actor, correlation_id, causation_id, occurred_at, recorded_at, previous_hash, hash, data,"     \
+  " metadata"
+
 /* How an event is inserted, and how several are. */
-#define ES__SQLITE_INSERT                                                                          \
-  "INSERT OR FAIL INTO events (position, event_id, stream_id, version, tenant, aggregate_type,"    \
-  " event_type, schema_version, actor, correlation_id, causation_id, occurred_at, recorded_at,"    \
-  " previous_hash, hash, data, metadata) VALUES "
+#define ES__SQLITE_INSERT "INSERT OR FAIL INTO events (" ES__EVENT_COLUMNS ") VALUES "
 #define ES__SQLITE_ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 #define ES__SQLITE_ROWS_5                                                                          \
   ES__SQLITE_ROW "," ES__SQLITE_ROW "," ES__SQLITE_ROW "," ES__SQLITE_ROW "," ES__SQLITE_ROW
@@ -212,7 +216,7 @@ es_status es__sqlite_select_page(sqlite3_stmt **out, es_sqlite *store,
 
 /* sqlite_read.c */
 es_status es__sqlite_read(es_store_cursor **out, es_store *base, const es_filter *filter,
-                          es_sums *sums, es_error *err);
+                          es_error *err);
 es_status es__sqlite_next(const es_event **event, es_store_cursor *cursor, es_error *err);
 void es__sqlite_cursor_close(es_store_cursor *cursor);
 void es__sqlite_page_free(es_sqlite_page *page);
@@ -237,10 +241,22 @@ es_status es__sqlite_check_checkpoints(es_sqlite *store, es_store_finding findin
 es_status es__sqlite_check_tile_count(es_sqlite *store, es_store_finding finding, void *data,
                                       es_error *err);
 
+/* What a row of events has in the place of names. */
+typedef struct es_event_names {
+  int64_t stream, tenant, type, event_type, actor;
+} es_event_names;
+
+/* Writes the names to *room, of at least 5 * ES_ID_MAX bytes, which moves on, and points the event to them. */
+es_status es__sqlite_place_names(es_event *event, char **room, es_sqlite *store,
+                                 const es_event_names *names, es_error *err);
+
+/* sqlite_visit.c */
+es_status es__sqlite_visit(es_store *base, int64_t after, int64_t to, es_sums *sums,
+                           es_store_visitor visitor, void *data, es_error *err);
+
 /* sqlite_index.c */
 /* Adds an event's entries in the indexes. */
-void es__sqlite_sum_event(es_sums *sums, const es_event *event, int64_t stream_id, int64_t tenant,
-                          int64_t type, int64_t event_type, int64_t actor);
+void es__sqlite_sum_event(es_sums *sums, const es_event *event, const es_event_names *names);
 /* Takes the entries of one index; 0 … ES__SQLITE_EVENT_INDEXES - 1. Within a transaction. */
 void es__sqlite_check_index(es_sqlite *store, int index, es_sums *sums, es_store_finding finding,
                             void *data);

@@ -60,17 +60,16 @@ static void add_id(es_sums *sums, int index, const uint8_t id[ES_ID_SIZE], int64
   es__sums_add(sums, index, (es_sums_entry){of_bytes(id), of_bytes(id + 8), position});
 }
 
-void es__sqlite_sum_event(es_sums *sums, const es_event *event, int64_t stream_id, int64_t tenant,
-                          int64_t type, int64_t event_type, int64_t actor) {
+void es__sqlite_sum_event(es_sums *sums, const es_event *event, const es_event_names *names) {
   int64_t position = event->position;
 
   add_id(sums, BY_ID, event->event_id, position);
   es__sums_add(sums, BY_STREAM,
-               (es_sums_entry){of_number(stream_id), of_number(event->version), position});
-  if (tenant != ES__SQLITE_NONE) add_number(sums, BY_TENANT, tenant, position);
-  add_number(sums, BY_TYPE, type, position);
-  add_number(sums, BY_EVENT_TYPE, event_type, position);
-  add_number(sums, BY_ACTOR, actor, position);
+               (es_sums_entry){of_number(names->stream), of_number(event->version), position});
+  if (names->tenant != ES__SQLITE_NONE) add_number(sums, BY_TENANT, names->tenant, position);
+  add_number(sums, BY_TYPE, names->type, position);
+  add_number(sums, BY_EVENT_TYPE, names->event_type, position);
+  add_number(sums, BY_ACTOR, names->actor, position);
   add_id(sums, BY_CORRELATION, event->correlation_id, position);
   if (event->has_causation) add_id(sums, BY_CAUSATION, event->causation_id, position);
 }

@@ -186,3 +186,45 @@ es_status es__sqlite_stream_find(int64_t *stream_id, int64_t *version, es_sqlite
   sqlite3_reset(statement);
   return status;
 }
+
+static es_text place(char **room, es_text text) {
+  if (text.data == NULL) return text;
+  char *at = *room;
+  memcpy(at, text.data, text.length);
+  *room += text.length;
+  return (es_text){at, text.length};
+}
+
+static es_status place_name(es_text *out, char **room, es_sqlite *store, es_name_kind kind,
+                            int64_t name_id, int64_t position, es_error *err) {
+  es_text name;
+  es_status status = es__sqlite_name_get(&name, store, kind, name_id, position, err);
+
+  if (status == ES_OK) *out = place(room, name);
+  return status;
+}
+
+es_status es__sqlite_place_names(es_event *event, char **room, es_sqlite *store,
+                                 const es_event_names *names, es_error *err) {
+  const es_stream_slot *stream;
+  int64_t position = event->position;
+  es_status status = es__sqlite_stream_get(&stream, store, names->stream, position, err);
+
+  if (status != ES_OK) return status;
+  /* The two columns repeat the stream's for the sake of their indexes: a mismatch would show an event to the wrong tenant. */
+  if (stream->tenant != names->tenant || stream->type != names->type) {
+    return es__sqlite_damage(store, position, "stream", err,
+                             "its tenant or aggregate type is not its stream's");
+  }
+  event->aggregate_id = place(room, (es_text){stream->aggregate_id, stream->length});
+  status = place_name(&event->tenant_id, room, store, ES_NAME_TENANT, names->tenant, position, err);
+  if (status == ES_OK)
+    status = place_name(&event->aggregate_type, room, store, ES_NAME_AGGREGATE_TYPE, names->type,
+                        position, err);
+  if (status == ES_OK)
+    status = place_name(&event->event_type, room, store, ES_NAME_EVENT_TYPE, names->event_type,
+                        position, err);
+  if (status == ES_OK)
+    status = place_name(&event->actor_id, room, store, ES_NAME_ACTOR, names->actor, position, err);
+  return status;
+}

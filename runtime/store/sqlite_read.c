@@ -18,7 +18,6 @@ struct es_sqlite_page {
 typedef struct sqlite_cursor {
   es_store_cursor base;
   es_selection selection;
-  es_sums *sums; /* what is read is added to these; NULL: to none */
   es_sqlite_page *page;
   int count; /* events in the page */
   int next;  /* the one to hand out */
@@ -59,14 +58,13 @@ static void give_page(es_sqlite *store, es_sqlite_page *page) {
 }
 
 es_status es__sqlite_read(es_store_cursor **out, es_store *base, const es_filter *filter,
-                          es_sums *sums, es_error *err) {
+                          es_error *err) {
   es_sqlite *store = (es_sqlite *)base;
   sqlite_cursor *cursor = calloc(1, sizeof *cursor);
   es_status status;
 
   if (cursor == NULL) return es__no_memory(err);
   cursor->base.store = base;
-  cursor->sums = sums;
   status = es__sqlite_select(&cursor->selection, store, filter, err);
   if (status == ES_OK) status = take_page(&cursor->page, store, err);
   if (status != ES_OK) {
@@ -123,35 +121,14 @@ static es_status read_fields(es_event *event, es_sqlite *store, sqlite3_stmt *ro
 
 static es_status read_names(es_event *event, es_sqlite_page *page, es_sqlite *store,
                             sqlite3_stmt *row, es_error *err) {
-  const es_stream_slot *stream;
-  es_text name;
-  es_status status =
-      es__sqlite_stream_get(&stream, store, sqlite3_column_int64(row, 2), event->position, err);
+  const es_event_names names = {sqlite3_column_int64(row, 2), sqlite3_column_int64(row, 4),
+                                sqlite3_column_int64(row, 5), sqlite3_column_int64(row, 6),
+                                sqlite3_column_int64(row, 8)};
+  char *room = page->text + page->text_length;
+  es_status status = es__sqlite_place_names(event, &room, store, &names, err);
 
-  if (status != ES_OK) return status;
-  /* The two columns repeat the stream's for the sake of their indexes: a mismatch would show an event to the wrong tenant. */
-  if (stream->tenant != sqlite3_column_int64(row, 4) ||
-      stream->type != sqlite3_column_int64(row, 5)) {
-    return es__sqlite_damage(store, event->position, "stream", err,
-                             "its tenant or aggregate type is not its stream's");
-  }
-  event->aggregate_id = place(page, (es_text){stream->aggregate_id, stream->length});
-  status = es__sqlite_name_get(&name, store, ES_NAME_TENANT, stream->tenant, event->position, err);
-  if (status != ES_OK) return status;
-  event->tenant_id = place(page, name);
-  status =
-      es__sqlite_name_get(&name, store, ES_NAME_AGGREGATE_TYPE, stream->type, event->position, err);
-  if (status != ES_OK) return status;
-  event->aggregate_type = place(page, name);
-  status = es__sqlite_name_get(&name, store, ES_NAME_EVENT_TYPE, sqlite3_column_int64(row, 6),
-                               event->position, err);
-  if (status != ES_OK) return status;
-  event->event_type = place(page, name);
-  status = es__sqlite_name_get(&name, store, ES_NAME_ACTOR, sqlite3_column_int64(row, 8),
-                               event->position, err);
-  if (status != ES_OK) return status;
-  event->actor_id = place(page, name);
-  return ES_OK;
+  page->text_length = (size_t)(room - page->text);
+  return status;
 }
 
 /* Room for a row's texts. *fits is false when they belong to the next page; a row alone in its page always fits. */
@@ -181,12 +158,6 @@ static es_status read_row(es_event *event, es_sqlite_page *page, es_sqlite *stor
   event->data = place(page, es__sqlite_text(row, 15));
   event->metadata = place(page, es__sqlite_text(row, 16));
   return ES_OK;
-}
-
-static void sum_row(es_sums *sums, const es_event *event, sqlite3_stmt *row) {
-  es__sqlite_sum_event(sums, event, sqlite3_column_int64(row, 2), sqlite3_column_int64(row, 4),
-                       sqlite3_column_int64(row, 5), sqlite3_column_int64(row, 6),
-                       sqlite3_column_int64(row, 8));
 }
 
 /* ---- Pages ---- */
@@ -242,7 +213,6 @@ static es_status fill(sqlite_cursor *cursor, es_error *err) {
       cursor->ended = true;
       break;
     }
-    if (cursor->sums != NULL) sum_row(cursor->sums, event, row);
     cursor->count++;
   }
   if (status == ES_OK && rc != SQLITE_ROW && rc != SQLITE_DONE)

@@ -96,9 +96,7 @@ static void write_sql(es_buf *sql, uint32_t shape) {
   bool one_stream =
       index != NULL && strcmp(index, "events_by_stream") == 0 && (shape & TERM_STREAM) != 0;
 
-  es__buf_text(sql, "SELECT position, event_id, stream_id, version, tenant, aggregate_type,"
-                    " event_type, schema_version, actor, correlation_id, causation_id,"
-                    " occurred_at, recorded_at, previous_hash, hash, data, metadata FROM events ");
+  es__buf_text(sql, "SELECT " ES__EVENT_COLUMNS " FROM events ");
   if (index != NULL) es__buf_format(sql, "INDEXED BY %s ", index);
   es__buf_text(sql, "WHERE position BETWEEN ?1 AND ?2");
   for (size_t i = 0; i < sizeof conditions / sizeof conditions[0]; i++) {

@@ -106,13 +106,7 @@ es_status es__store_read(es_store_cursor **out, es_store *store, const es_filter
                          es_error *err) {
   assert(out != NULL && store != NULL);
   *out = NULL;
-  return store->kind->read(out, store, filter, NULL, err);
-}
-
-es_status es__store_read_summed(es_store_cursor **out, es_store *store, const es_filter *filter,
-                                es_sums *sums, es_error *err) {
-  *out = NULL;
-  return store->kind->read(out, store, filter, sums, err);
+  return store->kind->read(out, store, filter, err);
 }
 
 es_status es__store_next(const es_event **event, es_store_cursor *cursor, es_error *err) {

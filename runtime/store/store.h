@@ -71,6 +71,11 @@ typedef struct es_commit {
 typedef void (*es_store_finding)(void *data, const char *kind, int64_t position,
                                  const char *message);
 
+/* Gets one event, whose texts are valid during the call, or for a row that cannot be read, with event NULL, why and in
+ * why->position where. It may read from the store. A status other than ES_OK ends the visit and is returned. */
+typedef es_status (*es_store_visitor)(void *data, const es_event *event, const es_error *why,
+                                      es_error *err);
+
 typedef struct es_store_head {
   int64_t position; /* 0: empty */
   int64_t recorded_at;
@@ -92,9 +97,7 @@ typedef struct es_store_kind {
   es_status (*begin)(es_store *store, es_error *err);
   es_status (*commit)(es_store *store, es_error *err);
   void (*rollback)(es_store *store);
-  /* sums: NULL, or what the events read are added to */
-  es_status (*read)(es_store_cursor **out, es_store *store, const es_filter *filter, es_sums *sums,
-                    es_error *err);
+  es_status (*read)(es_store_cursor **out, es_store *store, const es_filter *filter, es_error *err);
   es_status (*next)(const es_event **event, es_store_cursor *cursor, es_error *err);
   void (*cursor_close)(es_store_cursor *cursor);
   es_status (*stream_version)(int64_t *out, es_store *store, const es_stream_name *stream,
@@ -115,6 +118,8 @@ typedef struct es_store_kind {
                         es_error *err);
   es_status (*checkpoint)(es_store_checkpoint *out, es_store *store, int64_t up_to, es_error *err);
   es_status (*add_checkpoint)(es_store *store, int64_t size, es_text note, es_error *err);
+  es_status (*visit)(es_store *store, int64_t after, int64_t to, es_sums *sums,
+                     es_store_visitor visitor, void *data, es_error *err);
   void (*forget)(es_store *store); /* NULL: nothing is cached */
   int check_parts;
   es_status (*check)(es_store *store, int part, es_sums *sums, es_store_finding finding, void *data,
@@ -172,8 +177,10 @@ es_status es__sqlite_layout(es_layout *out, const char *path, es_error *err);
  * check: derived structures only (streams, interned names, indexes, replies, the tree, checkpoints, schema, pages); the engine
  * checks hashes and links through read. Returns ES_OK when it could look, whatever it found. It comes in parts, which
  * may be taken in any order and on several connections while others append: es__store_check_part of 0 … check_parts - 1,
- * beside them every event up to sums->to once by es__store_read_summed and es__tree_check_leaf (store/tree.h), and at last
+ * beside them every event up to sums->to once by es__store_visit and es__tree_check_leaf (store/tree.h), and at last
  * es__store_compare_sums. es__store_check does all of it on one connection.
+ *
+ * visit: hands over each event of the positions after + 1 … to, in order, adding its entries to `sums`.
  *
  * forget: from here on reads see what the file says, not what was read of it before. */
 es_status es__store_append(es_store *store, es_commit *commit, es_error *err);
@@ -182,8 +189,6 @@ es_status es__store_commit(es_store *store, es_error *err);
 void es__store_rollback(es_store *store);
 es_status es__store_read(es_store_cursor **out, es_store *store, const es_filter *filter,
                          es_error *err);
-es_status es__store_read_summed(es_store_cursor **out, es_store *store, const es_filter *filter,
-                                es_sums *sums, es_error *err);
 es_status es__store_next(const es_event **event, es_store_cursor *cursor, es_error *err);
 void es__store_cursor_close(es_store_cursor *cursor);
 es_status es__store_stream_version(int64_t *out, es_store *store, const es_stream_name *stream,
@@ -202,6 +207,8 @@ es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_
 es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, es_error *err);
 es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err);
 void es__store_forget(es_store *store);
+es_status es__store_visit(es_store *store, int64_t after, int64_t to, es_sums *sums,
+                          es_store_visitor visitor, void *data, es_error *err);
 es_status es__store_check_part(es_store *store, int part, es_sums *sums, es_store_finding finding,
                                void *data, es_error *err);
 es_status es__store_compare_sums(es_store *store, const es_sums *sums, es_store_finding finding,

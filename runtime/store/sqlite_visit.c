@@ -1,0 +1,159 @@
+/* sqlite_visit: every event of a run, handed to a visitor from within SQLite's own loop: it calls a function with the columns of
+ * each row as a condition that none meets, which costs half of stepping to a row, asking for its columns and copying them.
+ * A few hundred rows a statement, so that nobody's checkpoint waits for long. */
+#include <string.h>
+
+#include "base/error.h"
+#include "store/sqlite.h"
+
+enum { ROWS_A_STATEMENT = 512 };
+
+/* The columns, in the order of ES__EVENT_COLUMNS. */
+enum {
+  POSITION,
+  EVENT_ID,
+  STREAM,
+  VERSION,
+  TENANT,
+  TYPE,
+  EVENT_TYPE,
+  SCHEMA_VERSION,
+  ACTOR,
+  CORRELATION_ID,
+  CAUSATION_ID,
+  OCCURRED_AT,
+  RECORDED_AT,
+  PREVIOUS_HASH,
+  HASH,
+  DATA,
+  METADATA
+};
+
+typedef struct visit {
+  es_sqlite *store;
+  es_sums *sums;
+  es_store_visitor visitor;
+  void *data;
+  int64_t last; /* position seen last */
+  es_status status;
+  es_error *err;
+  char names[5 * ES_ID_MAX];
+} visit;
+
+static bool take_blob(uint8_t *out, sqlite3_value *value, int length) {
+  if (sqlite3_value_type(value) != SQLITE_BLOB) return false;
+  const void *bytes = sqlite3_value_blob(value);
+  if (bytes == NULL || sqlite3_value_bytes(value) != length) return false;
+  memcpy(out, bytes, (size_t)length);
+  return true;
+}
+
+/* As a blob, since as a text SQLite would copy it to end it with a NUL. */
+static bool take_text(es_text *out, sqlite3_value *value) {
+  if (sqlite3_value_type(value) != SQLITE_TEXT) return false;
+  out->data = sqlite3_value_blob(value);
+  out->length = (size_t)sqlite3_value_bytes(value);
+  return true;
+}
+
+/* The name of the column that is malformed, or NULL. */
+static const char *take_fields(es_event *event, sqlite3_value **row) {
+  event->version = sqlite3_value_int64(row[VERSION]);
+  event->schema_version = sqlite3_value_int64(row[SCHEMA_VERSION]);
+  event->occurred_at = sqlite3_value_int64(row[OCCURRED_AT]);
+  event->recorded_at = sqlite3_value_int64(row[RECORDED_AT]);
+  event->has_causation = sqlite3_value_type(row[CAUSATION_ID]) != SQLITE_NULL;
+  if (!take_blob(event->event_id, row[EVENT_ID], ES_ID_SIZE)) return "event_id";
+  if (!take_blob(event->correlation_id, row[CORRELATION_ID], ES_ID_SIZE)) return "correlation_id";
+  if (event->has_causation && !take_blob(event->causation_id, row[CAUSATION_ID], ES_ID_SIZE))
+    return "causation_id";
+  if (!take_blob(event->previous_hash, row[PREVIOUS_HASH], ES_HASH_SIZE)) return "previous_hash";
+  if (!take_blob(event->hash, row[HASH], ES_HASH_SIZE)) return "hash";
+  if (!take_text(&event->data, row[DATA]) || !take_text(&event->metadata, row[METADATA]))
+    return "data or metadata";
+  return NULL;
+}
+
+static es_status take_event(es_event *event, visit *self, sqlite3_value **row, es_error *err) {
+  const es_event_names names = {sqlite3_value_int64(row[STREAM]), sqlite3_value_int64(row[TENANT]),
+                                sqlite3_value_int64(row[TYPE]),
+                                sqlite3_value_int64(row[EVENT_TYPE]),
+                                sqlite3_value_int64(row[ACTOR])};
+  const char *bad = take_fields(event, row);
+  char *room = self->names;
+
+  if (bad != NULL)
+    return es__sqlite_damage(self->store, event->position, "event", err, "its %s is malformed",
+                             bad);
+  es_status status = es__sqlite_place_names(event, &room, self->store, &names, err);
+  if (status == ES_OK) es__sqlite_sum_event(self->sums, event, &names);
+  return status;
+}
+
+/* Called by SQLite. True, which ends the statement, when the visitor wants no more or the store cannot be read. */
+static void visit_row(sqlite3_context *context, int count, sqlite3_value **row) {
+  visit *self = sqlite3_user_data(context);
+  es_event event = {.position = sqlite3_value_int64(row[POSITION])};
+  es_error why = ES_ERROR_INIT;
+
+  (void)count;
+  self->last = event.position;
+  es_status status = take_event(&event, self, row, &why);
+  if (status == ES_OK) {
+    self->status = self->visitor(self->data, &event, NULL, self->err);
+  } else if (status == ES_ERR_INTEGRITY) {
+    self->status = self->visitor(self->data, NULL, &why, self->err);
+  } else {
+    self->status = status;
+    if (self->err != NULL) *self->err = why;
+  }
+  sqlite3_result_int(context, self->status != ES_OK);
+}
+
+static es_status visit_rows(visit *self, sqlite3_stmt *statement, int64_t to, es_error *err) {
+  es_error why = ES_ERROR_INIT;
+
+  while (self->status == ES_OK && self->last < to) {
+    int64_t end = to - self->last > ROWS_A_STATEMENT ? self->last + ROWS_A_STATEMENT : to;
+    sqlite3_bind_int64(statement, 1, self->last + 1);
+    sqlite3_bind_int64(statement, 2, end);
+    int rc = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    if (rc == SQLITE_DONE) {
+      self->last = end;
+    } else if ((rc & 0xFF) == SQLITE_CORRUPT) {
+      es__sqlite_damage(self->store, ++self->last, "page", &why, "the database page is damaged");
+      self->status = self->visitor(self->data, NULL, &why, err);
+    } else if (rc != SQLITE_ROW) {
+      return es__sqlite_fail(self->store, rc, "reading events", err);
+    }
+  }
+  return self->status;
+}
+
+es_status es__sqlite_visit(es_store *base, int64_t after, int64_t to, es_sums *sums,
+                           es_store_visitor visitor, void *data, es_error *err) {
+  es_sqlite *store = (es_sqlite *)base;
+  visit self = {.store = store,
+                .sums = sums,
+                .visitor = visitor,
+                .data = data,
+                .last = after,
+                .status = ES_OK,
+                .err = err};
+  sqlite3_stmt *statement = NULL;
+  int rc = sqlite3_create_function_v2(store->db, "es_visit", -1, SQLITE_UTF8 | SQLITE_DIRECTONLY,
+                                      &self, visit_row, NULL, NULL, NULL);
+
+  if (rc == SQLITE_OK) {
+    rc = sqlite3_prepare_v2(store->db,
+                            "SELECT 1 FROM events NOT INDEXED WHERE position BETWEEN ?1 AND ?2"
+                            " AND es_visit(" ES__EVENT_COLUMNS ") ORDER BY position",
+                            -1, &statement, NULL);
+  }
+  es_status status = rc == SQLITE_OK ? visit_rows(&self, statement, to, err)
+                                     : es__sqlite_fail(store, rc, "reading events", err);
+  sqlite3_finalize(statement);
+  sqlite3_create_function_v2(store->db, "es_visit", -1, SQLITE_UTF8, NULL, NULL, NULL, NULL, NULL);
+  return status;
+}
