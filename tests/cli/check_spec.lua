@@ -33,7 +33,7 @@ describe("esrun", function()
   local function run(folder, ...) return support.run(folder, { ... }) end
 
   describe("verify", function()
-    it("prints count, head hash, rate and verdict", function()
+    it("prints count, head hash, rate and verdict", function() -- covers C17 (chain and its check)
       local folder = filled()
       local head = cjson.decode(lines_of(run(folder, "log", "--output", "jsonl").out)[3]).hash
       local result = run(folder, "verify")
@@ -47,7 +47,7 @@ describe("esrun", function()
       assert.equal("", run(folder, "verify", "--output", "jsonl").out)
     end)
 
-    it("names damage by position and kind, with exit status 6", function()
+    it("names damage by position and kind, with exit status 6", function() -- covers C17 (the check finds damage)
       local folder = filled()
       tamper(folder, [[UPDATE events SET data = '{"cents":500}' WHERE position = 2]])
       local result = run(folder, "verify")

@@ -68,7 +68,7 @@ describe("with a store of some events, esrun", function()
       assert.same({ 1, 2, 5, 6 }, positions("--actor", "user:jane"))
     end)
 
-    it("filters by type, aggregate, tenant, correlation, position and count", function()
+    it("filters by type, aggregate, tenant, correlation, position and count", function() -- covers C17 (index for queries)
       assert.same({ 2, 3 }, positions("--type", "MoneyMoved"))
       assert.same({ 1, 2, 3, 5, 6 }, positions("--aggregate", "Account"))
       assert.same({ 6 }, positions("--aggregate", "Account/2"))
