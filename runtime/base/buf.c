@@ -35,7 +35,13 @@ void es__buf_add(es_buf *buf, const void *bytes, size_t length) {
   buf->data[buf->length] = '\0';
 }
 
-void es__buf_byte(es_buf *buf, char byte) { es__buf_add(buf, &byte, 1); }
+void es__buf_byte(es_buf *buf, char byte) {
+  char *room = es__buf_reserve(buf, 1);
+  if (room == NULL) return;
+  room[0] = byte;
+  room[1] = '\0';
+  buf->length++;
+}
 
 void es__buf_text(es_buf *buf, const char *text) { es__buf_add(buf, text, strlen(text)); }
 

@@ -47,19 +47,19 @@ void es__hex(char *out, const uint8_t *bytes, size_t length) {
   *out = '\0';
 }
 
-static int nibble(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
+/* One more than the value of a hexadecimal digit; 0: it is none. */
+static const uint8_t digit_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool es__hex_parse(uint8_t *out, size_t length, const char *text, size_t text_length) {
   if (text_length != 2 * length) return false;
   for (size_t i = 0; i < length; i++) {
-    int high = nibble(text[2 * i]), low = nibble(text[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
-    out[i] = (uint8_t)(high << 4 | low);
+    int high = digit_values[(uint8_t)text[2 * i]], low = digit_values[(uint8_t)text[2 * i + 1]];
+    if (high == 0 || low == 0) return false;
+    out[i] = (uint8_t)((high - 1) << 4 | (low - 1));
   }
   return true;
 }

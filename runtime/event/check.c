@@ -1,4 +1,7 @@
 /* check: is an event's envelope fit to be stored? Looks at texts and ranges only: no SQL, no Lua, no hashes. */
+#include <stdint.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/utf8.h"
@@ -34,6 +37,22 @@ es_status es__name_check(es_text name, const char *what, size_t max, es_error *e
   return ES_OK;
 }
 
+/* The offset of the first byte below 0x20, or `length`. */
+static size_t control_at(const char *text, size_t length) {
+  static const uint64_t ones = UINT64_C(0x0101010101010101);
+  uint64_t word;
+  size_t i = 0;
+
+  for (; length - i >= sizeof word;
+       i += sizeof word) { /* most text has none: eight bytes at a time */
+    memcpy(&word, text + i, sizeof word);
+    if (((word - ones * 0x20) & ~word & ones << 7) != 0) break;
+  }
+  while (i < length && (unsigned char)text[i] >= 0x20)
+    i++;
+  return i;
+}
+
 /* Canonical JSON holds no raw control characters, so that an event is one line wherever it is written. Whether the text
  * between the braces is JSON is the business of whoever wrote it. */
 static es_status check_object(es_text text, const char *what, size_t max, es_error *err) {
@@ -50,11 +69,10 @@ static es_status check_object(es_text text, const char *what, size_t max, es_err
     return es__fail(err, ES_ERR_USAGE, "malformed_event", "%s is not valid UTF-8 at byte %zu", what,
                     bad + 1);
   }
-  for (size_t i = 0; i < text.length; i++) {
-    if ((unsigned char)text.data[i] < 0x20) {
-      return es__fail(err, ES_ERR_USAGE, "malformed_event",
-                      "%s is not canonical JSON: a control character at byte %zu", what, i + 1);
-    }
+  bad = control_at(text.data, text.length);
+  if (bad != text.length) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_event",
+                    "%s is not canonical JSON: a control character at byte %zu", what, bad + 1);
   }
   return ES_OK;
 }

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "json/number.h"
+#include "json/string.h"
 
-/* What follows the backslash for bytes with a short escape, 'u' for other control characters, 0 for bytes written raw. */
+/* What follows the backslash of a quote, a backslash, a control character with a short escape; 'u' for the others. */
 static char escape_of(unsigned char byte) {
   switch (byte) {
   case '"':
@@ -22,24 +23,35 @@ static char escape_of(unsigned char byte) {
   case '\t':
     return 't';
   default:
-    return byte < 0x20 ? 'u' : 0;
+    return 'u';
   }
 }
 
 void es__json_write_string(es_buf *out, const char *text, size_t length) {
   static const char hex[] = "0123456789abcdef";
-  size_t plain = 0; /* where the bytes not yet copied start */
+  bool high;
 
   es__buf_byte(out, '"');
-  for (size_t i = 0; i < length; i++) {
-    unsigned char byte = (unsigned char)text[i];
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
-    char escape[6] = {'\\', escape_of(byte), '0', '0', hex[byte >> 4], hex[byte & 15]};
-    es__buf_add(out, text + plain, i - plain);
-    es__buf_add(out, escape, escape[1] == 'u' ? 6 : 2);
-    plain = i + 1;
+  for (size_t at = 0; at < length;) {
+    size_t end = es__json_plain_end(&high, text, length, at);
+    char *to = es__buf_reserve(out, end - at + 6); /* and an escape */
+    if (to == NULL) return;
+    memcpy(to, text + at, end - at);
+    to += end - at;
+    at = end;
+    if (at < length) {
+      unsigned char byte = (unsigned char)text[at++];
+      *to++ = '\\';
+      *to++ = escape_of(byte);
+      if (to[-1] == 'u') {
+        *to++ = '0';
+        *to++ = '0';
+        *to++ = hex[byte >> 4];
+        *to++ = hex[byte & 15];
+      }
+    }
+    out->length = (size_t)(to - out->data);
   }
-  es__buf_add(out, text + plain, length - plain);
   es__buf_byte(out, '"');
 }
 

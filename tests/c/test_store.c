@@ -445,6 +445,8 @@ static void malformed_events_are_refused_by_field(void **state) {
   refused(f, bad, "malformed_event", "data is not a JSON object");
   bad = good, bad.data = es__text("{\"a\":\"\n\"}");
   refused(f, bad, "malformed_event", "control character at byte 7");
+  bad = good, bad.data = es__text("{\"abcdefghijklmnop\":\"\x1f\"}");
+  refused(f, bad, "malformed_event", "control character at byte 22");
   bad = good, bad.metadata = es__text(NULL);
   refused(f, bad, "malformed_event", "metadata");
   bad = good, bad.metadata = es__text("{\"\xc0\x80\":1}");
