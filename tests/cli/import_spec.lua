@@ -203,6 +203,26 @@ describe("import through a mapping", function()
     assert.equal("", run(folder, { "log" }).out)
   end)
 
+  it("says what is wrong with a mapping's answer", function()
+    local folder = project()
+    local good = 'aggregate_type = "Account", aggregate_id = "7", event_type = "MoneyMoved", data = { cents = 1 }'
+    for answer, problem in pairs {
+      ["7"] = "a table is expected, not a number",
+      ["{ " .. good .. ", actor = \"user:jane\" }"] = "unknown member 'actor'",
+      ["{ " .. good .. ", [2] = 1 }"] = "unknown member '2'",
+      ["{ " .. good .. ", id = 1 }"] = "id must be a string, not a number",
+      ["{ " .. good .. ", actor_id = {} }"] = "actor_id must be a string, not a table",
+      ["{ aggregate_type = \"Account\", aggregate_id = \"7\", event_type = \"MoneyMoved\" }"] = "data is missing",
+      ["{ " .. good .. ", occurred_at = \"yesterday\" }"] = "occurred_at is not a time",
+    } do
+      write(folder .. "/wrong.lua", "return function() return " .. answer .. " end")
+      local result = run(folder, { "import", "-", "--format", "jsonl", "--map", "wrong.lua", "--name", "bank" }, "{}\n")
+      assert.equal(8, result.status)
+      assert.matches("line 1: the mapping's answer: " .. problem, result.err, 1, true)
+    end
+    assert.equal("", run(folder, { "log" }).out)
+  end)
+
   it("runs the mapping as domain code, without a clock", function()
     local folder = project()
     write(folder .. "/clock.lua", "return function(row) return { aggregate_type = os.time() } end")
