@@ -1,11 +1,13 @@
-/* system: terminals, user ids, disks, syncing, and a wait that signals end. Knows no runtime. */
+/* system: terminals, user ids, paths, disks, syncing, and a wait that signals end. Knows no runtime. */
 #define _GNU_SOURCE
 #include "cli/system.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -50,6 +52,14 @@ static int can_write(lua_State *L) {
 static int others_may_write(lua_State *L) {
   struct stat facts;
   lua_pushboolean(L, stat(luaL_checkstring(L, 1), &facts) == 0 && (facts.st_mode & S_IWOTH) != 0);
+  return 1;
+}
+
+/* The one absolute path of a file that is there; nil otherwise. */
+static int real_path(lua_State *L) {
+  char path[PATH_MAX];
+
+  lua_pushstring(L, realpath(luaL_checkstring(L, 1), path)); /* NULL becomes nil */
   return 1;
 }
 
@@ -110,6 +120,7 @@ int cli_open_system(lua_State *L) {
       {"others_may_write", others_may_write},
       {"can_write", can_write},
       {"free_space", free_space},
+      {"real_path", real_path},
       {"wait", wait_for},
       {"watch_interrupt", watch_interrupt},
       {NULL, NULL},

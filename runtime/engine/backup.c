@@ -12,6 +12,8 @@
 #include "engine/runtime.h"
 #include "json/writer.h"
 
+enum { PARTS_MAX = 1000 }; /* names tried for an unfinished copy */
+
 /* ---- files ---- */
 
 static char *joined(const char *path, const char *ending) {
@@ -34,15 +36,62 @@ static bool has_log(const char *path) {
   return found;
 }
 
+static void remove_with(const char *path, const char *ending) {
+  char *beside = joined(path, ending);
+
+  if (beside != NULL) unlink(beside);
+  free(beside);
+}
+
 /* What reading a store leaves beside it: SQLite keeps these for the next reader, but a copy has none. */
 static void remove_beside(const char *path) {
-  static const char *const endings[] = {"-wal", "-shm"};
+  remove_with(path, "-wal");
+  remove_with(path, "-shm");
+}
 
-  for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-    char *beside = joined(path, endings[i]);
-    if (beside != NULL) unlink(beside);
-    free(beside);
+/* A copy that is not published, and what SQLite made beside it. */
+static void remove_part(const char *part) {
+  unlink(part);
+  remove_with(part, "-journal");
+  remove_beside(part);
+}
+
+static bool try_part(const char *part, int *why) {
+  char *journal = joined(part, "-journal");
+  bool free_name = journal != NULL && !exists(journal) && !has_log(part);
+  int descriptor = free_name ? open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
+
+  *why = free_name ? errno : EEXIST; /* a journal of a copy that was cut short would be applied */
+  free(journal);
+  if (descriptor >= 0) close(descriptor);
+  return descriptor >= 0;
+}
+
+/* Makes an empty PATH.PROCESS.NUMBER.part that is this copy's alone; freed by the caller. */
+static es_status make_part(char **out, const char *path, es_error *err) {
+  int why = EEXIST;
+
+  *out = NULL;
+  for (int number = 1; number <= PARTS_MAX && why == EEXIST; number++) {
+    es_buf name = {0};
+    es__buf_format(&name, "%s.%ld.%d.part", path, (long)getpid(), number);
+    char *part = es__buf_take(&name, NULL);
+    if (part == NULL) return es__no_memory(err);
+    if (try_part(part, &why)) {
+      *out = part;
+      return ES_OK;
+    }
+    free(part);
   }
+  es__fail(err, ES_ERR_STORE, "io", "%s: no file can be made beside it: %s", path, strerror(why));
+  es__hint(err, "the folder must exist, and you must be allowed to write it");
+  return ES_ERR_STORE;
+}
+
+static es_status refuse_taken(const char *path, es_error *err) {
+  es__fail(err, ES_ERR_USAGE, "file_exists", "%s: there is a file of this name", path);
+  es__hint(err, "name a new file: a copy never replaces another");
+  return ES_ERR_USAGE;
 }
 
 static es_status sync_path(const char *path, int flags, es_error *err) {
@@ -73,8 +122,8 @@ static es_status publish(const char *part, const char *path, es_error *err) {
 
   if (status != ES_OK) return status;
   if (link(part, path) != 0) {
-    return es__fail(err, ES_ERR_STORE, errno == EEXIST ? "file_exists" : "io", "%s: %s", path,
-                    errno == EEXIST ? "there is a file of this name" : strerror(errno));
+    if (errno == EEXIST) return refuse_taken(path, err);
+    return es__fail(err, ES_ERR_STORE, "io", "%s: %s", path, strerror(errno));
   }
   unlink(part);
   return sync_folder_of(path, err);
@@ -102,23 +151,20 @@ static es_status verify_copy(es_verify_report *out, const char *path, es_error *
   return status;
 }
 
-/* Copies `store` to `path` by way of PATH.part. */
+/* Copies `store` to `path` by way of a file beside it. */
 static es_status copy_store(es_verify_report *out, es_store *store, const char *path,
                             es_progress progress, void *progress_data, es_error *err) {
-  char *part = joined(path, ".part");
-  es_status status;
+  char *part;
+  es_status status = make_part(&part, path, err);
 
-  if (part == NULL) return es__no_memory(err);
-  unlink(part); /* of a copy that was cut short */
-  remove_beside(part);
+  if (status != ES_OK) return status;
   status = es__store_backup(store, part, progress, progress_data, err);
   if (status == ES_OK) {
     status = verify_copy(out, part, err);
     if (status != ES_OK) es__wrap(err, "the copy does not verify");
   }
   if (status == ES_OK) status = publish(part, path, err);
-  unlink(part);
-  remove_beside(part);
+  remove_part(part);
   free(part);
   return status;
 }
@@ -163,11 +209,7 @@ es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path, es_
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (rt->in_transaction)
     return es__fail(err, ES_ERR_USAGE, "in_transaction", "commit the open transaction first");
-  if (exists(path)) {
-    es__fail(err, ES_ERR_USAGE, "file_exists", "%s: there is a file of this name", path);
-    es__hint(err, "name a new file: a backup never replaces another");
-    return ES_ERR_USAGE;
-  }
+  if (exists(path)) return refuse_taken(path, err);
   status = copy_store(&report, rt->store, path, progress, progress_data, err);
   if (status == ES_OK && out != NULL) *out = report;
   if (status == ES_OK && !rt->read_only) status = record(rt, &report, path, err);

@@ -78,7 +78,59 @@ describe("backup", function()
     local result = shell(folder, "trap '' XFSZ; ulimit -f 16; " .. support.quote(support.bin) .. " backup copy.db")
     assert.not_equal(0, result.status)
     assert.falsy(listing(folder):find("copy.db", 1, true))
-    assert.equal(1, run(folder, { "backup", "/nowhere/copy.db" }).status > 0 and 1)
+    local nowhere = run(folder, { "backup", "/nowhere/copy.db" })
+    assert.equal(7, nowhere.status)
+    assert.matches("/nowhere/copy.db: no file can be made beside it", nowhere.err, 1, true)
+  end)
+
+  it("removes the journal that SQLite leaves of a large copy that failed", function()
+    local folder = filled()
+    local line = ('{"target":"Account/1","command":"move","params":{"cents":1,"note":"%s"}}\n'):format(("x"):rep(60000))
+    assert.equal(0, run(folder, { "batch", "-", "--group", "100", "--as", "user:jane" }, line:rep(100)).status)
+    shell(folder, "trap '' XFSZ; ulimit -f 6000; " .. support.quote(support.bin) .. " backup copy.db")
+    assert.falsy(listing(folder):find("copy.db", 1, true))
+  end)
+
+  it("leaves an unfinished file that another run made alone", function()
+    local folder = filled()
+    support.write(folder .. "/copy.db.part", "another's")
+    assert.equal(0, run(folder, { "backup", "copy.db" }).status)
+    assert.equal("another's", support.read(folder .. "/copy.db.part"))
+  end)
+
+  -- Several at once to one name: one makes it, the others are told so.
+  local function race(folder, command, copies)
+    local lines = {}
+    for copy = 1, copies do
+      lines[copy] = ("{ %s %s 2>err%d; echo $? >status%d; } &"):format(support.quote(support.bin), command, copy, copy)
+    end
+    shell(folder, table.concat(lines, "\n") .. "\nwait")
+    local made = 0
+    for copy = 1, copies do
+      local status, err = support.read(folder .. "/status" .. copy), support.read(folder .. "/err" .. copy)
+      if status == "0\n" then
+        made = made + 1
+      else
+        assert.equal("2\n", status)
+        assert.matches("there is a ", err, 1, true)
+      end
+    end
+    assert.equal(1, made)
+    assert.falsy(listing(folder):find(".part", 1, true))
+  end
+
+  it("made several times at once to one name is made once, and so is a restore", function()
+    local folder = filled()
+    for round = 1, 3 do
+      race(folder, "backup copy" .. round .. ".db", 6)
+      assert.equal(0, run(folder, { "verify", "--store", "copy" .. round .. ".db" }).status)
+    end
+    local before = head(folder, "copy3.db")
+    for _ = 1, 3 do
+      shell(folder, "rm -f store.db*")
+      race(folder, "restore copy3.db", 6)
+      assert.equal(before, head(folder, "store.db"))
+    end
   end)
 end)
 

@@ -175,6 +175,11 @@ describe("esrun doctor", function()
     assert.equal("warning", finding.state)
     assert.matches(folder .. "/all.jsonl.part", finding.message, 1, true)
     assert.equal(1, select(2, finding.message:gsub("%.part", "")))
+    for _, ending in ipairs { "-journal", "-wal", "-shm" } do
+      support.write(folder .. "/b.db.part" .. ending, "")
+      assert.matches("/b.db.part" .. ending, states(folder, "--project", ".").leftovers.message, 1, true)
+    end
+    assert.equal(4, select(2, states(folder, "--project", ".").leftovers.message:gsub("%.part", "")))
   end)
 
   it("tells a disk that has too little room for the WAL", function()

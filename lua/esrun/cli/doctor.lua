@@ -157,12 +157,17 @@ local function check_space(findings, path)
     .. " open")
 end
 
--- What an export or a backup writes until it is whole.
+-- What an export or a backup writes until it is whole, and what SQLite keeps beside that.
+local function is_unfinished(name)
+  return name:find("%.part$") or name:find("%.part%-journal$") or name:find("%.part%-wal$") or name:find("%.part%-shm$")
+end
+
 local function check_leftovers(findings, folders)
   local found, seen = {}, {}
-  for _, folder in ipairs(folders) do
+  for _, given in ipairs(folders) do
+    local folder = system.real_path(given) or given
     for _, name in ipairs(not seen[folder] and files.list(folder) or {}) do
-      if name:find("%.part$") then found[#found + 1] = folder .. "/" .. name end
+      if is_unfinished(name) then found[#found + 1] = folder .. "/" .. name end
     end
     seen[folder] = true
   end
