@@ -1,5 +1,6 @@
 -- esrun.cli.repl: Lua line by line with `es` opened on the project. Reads only, unless told otherwise.
 
+local chunk = require "esrun.cli.chunk"
 local core = require "esrun.core"
 local esrun = require "esrun"
 local inspect = require "esrun.inspect"
@@ -28,7 +29,7 @@ end
 -- A function that reads a line after a prompt, and one that ends the session.
 local function new_reader()
   if not (system.is_terminal(0) and system.is_terminal(1)) then
-    return function() return io.read "l" end, function() end
+    return function() return (io.read "l") end, function() end
   end
   local found, editor = pcall(require, "esrun.line_editor")
   if not found then
@@ -52,28 +53,6 @@ local function new_reader()
       files.make_folder(at)
     end
     editor.save(path, HISTORY_LINES) -- a history that cannot be kept is no reason to fail
-  end
-end
-
--- As a chunk: an expression first, since its value is what one wants to see.
-local function compile(text, environment)
-  local chunk = load("return " .. text, "=input", "t", environment)
-  if chunk then return chunk end
-  return load(text, "=input", "t", environment)
-end
-
--- Reads lines until they are a whole chunk. Returns nil at the end of input; else the chunk, or false and why.
-local function read_chunk(read, environment)
-  local text = read "> "
-  if text == nil then return nil end
-  text = text:gsub("^=", "") -- as Lua's own
-  while true do
-    local chunk, why = compile(text, environment)
-    if chunk then return chunk end
-    if not why:find "<eof>'?$" then return false, why end
-    local more = read ">> "
-    if more == nil then return false, why end
-    text = text .. "\n" .. more
   end
 end
 
@@ -103,8 +82,8 @@ local function reload(es, out)
   end
 end
 
-local function evaluate(chunk, out)
-  local values = table.pack(xpcall(chunk, function(raised)
+local function evaluate(compiled, out)
+  local values = table.pack(xpcall(compiled, function(raised)
     return type(raised) == "string" and raised or tostring(raised)
   end))
   if values[1] then return show(out, table.pack(table.unpack(values, 2, values.n))) end
@@ -125,14 +104,14 @@ function repl.run(call, args)
   local depth = es.context.depth()
   repeat
     if args.watch then reload(es, out) end
-    local chunk, why = read_chunk(read, environment)
-    if chunk then
-      evaluate(chunk, out)
+    local compiled, why = chunk.read(read, environment)
+    if compiled then
+      evaluate(compiled, out)
     elseif why then
       out:line("error: %s", why)
     end
     out:flush()
-  until chunk == nil or not es._handle:is_open() or es.context.depth() < depth
+  until compiled == nil or not es._handle:is_open() or es.context.depth() < depth
   finish()
   return 0, scope
 end
