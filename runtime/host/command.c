@@ -32,6 +32,17 @@ static void drop_nulls_of_events(lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* A condition that is given must count: the number that stands for "none" is no version. */
+static int64_t expected_version(lua_State *L, int index) {
+  int64_t version = host_integer(L, index, "expected_version", ES_ANY_VERSION);
+
+  if (version >= 0) return version;
+  if (lua_getfield(L, index, "expected_version") != LUA_TNIL)
+    luaL_error(L, "expected_version: integer of at least 0 expected, got %I", (LUAI_UACINT)version);
+  lua_pop(L, 1);
+  return version;
+}
+
 /* execute(runtime, type, id, command, params, options, as_text): params is any value that JSON can hold. */
 static int execute(lua_State *L) {
   host_runtime *host = host_check(L);
@@ -47,7 +58,7 @@ static int execute(lua_State *L) {
   command.aggregate_id = host_check_text(L, 3);
   command.command = host_check_text(L, 4);
   luaL_checktype(L, 6, LUA_TTABLE);
-  command.expected_version = host_integer(L, 6, "expected_version", ES_ANY_VERSION);
+  command.expected_version = expected_version(L, 6);
   command.idempotency_key = host_text(L, 6, "idempotency_key");
   command.dry_run = host_flag(L, 6, "dry_run");
   if (command.idempotency_key == ES_NONE) command.idempotency_key = NULL;

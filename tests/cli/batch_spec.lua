@@ -68,9 +68,15 @@ describe("batch", function()
       { '{"target":"Account/1"}', "line 2: target and command are needed" },
       { '{"target":"Account","command":"open"}', "line 2: target: 'Account' is not TYPE/ID" },
       { '{"target":"Account/1","command":"open","acter":"x"}', "line 2: unknown member 'acter'" },
-      { '{"target":"Account/1","command":"open","params":7}', "line 2: params: table expected" },
-      { '{"target":"Account/1","command":"open","expect":1.5}', "line 2: expect: integer expected" },
-      { '{"target":"Account/1","command":"open","roles":[7]}', "line 2: " },
+      { '{"target":"Account/1","command":"open","params":7}', "line 2: params: object expected, got integer" },
+      { '{"target":"Account/1","command":"open","params":[]}', "line 2: params: object expected, got list" },
+      { '{"target":"Account/1","command":"open","expect":1.5}', "line 2: expect: integer expected, got number" },
+      { '{"target":"Account/1","command":"open","expect":-1}', "line 2: expect: -1 is not a whole number of at least 0" },
+      { '{"target":"Account/1","command":"open","expect":null}', "line 2: expect: integer expected, got null" },
+      { '{"target":"Account/1","command":"open","roles":[7]}', "line 2: roles[1]: text expected, got integer" },
+      { '{"target":"Account/1","command":"open","roles":{}}', "line 2: roles: list expected, got object" },
+      { '{"target":"Account/1","command":"open","permissions":["a",null]}', "line 2: permissions[2]: text expected, got null" },
+      { '{"target":"Account/1","command":"open","actor_id":null}', "line 2: actor_id: text expected, got null" },
       { '{"target":"Nothing/1","command":"open"}', "line 2: no module declares an aggregate Nothing" },
     }
     for _, row in ipairs(rows) do
@@ -79,6 +85,7 @@ describe("batch", function()
       assert.truthy(result.err:find(row[2], 1, true), row[1] .. ": " .. result.err)
       assert.equal("2 failed", outcomes(result))
     end
+    assert.equal("", run(folder, { "log", "--output", "jsonl" }).out)
   end)
 
   it("takes a line's own actor, key and expected version", function()

@@ -276,6 +276,15 @@ describe("esrun", function()
       assert.error_matches(function() es:execute("Account/1", nil) end, "string expected")
     end)
 
+    it("refuses an expected version that is none, instead of dropping the condition", function()
+      for _, version in ipairs { -1, -2, math.mininteger } do
+        local options = { actor_id = "user:x", expected_version = version }
+        assert.error_matches(function() es:execute("Account/1", "open", {}, options) end,
+          "expected_version: integer of at least 0 expected, got " .. version, 1, true)
+      end
+      assert.equal(0, es:info().head_position)
+    end)
+
     it("answers a malformed actor as a value, since it may come from outside", function()
       local reply, _, code = es:execute("Account/1", "open", {}, { actor_id = "jane" })
       assert.is_nil(reply)

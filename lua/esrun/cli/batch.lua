@@ -19,14 +19,35 @@ function batch.define(parser)
   target.define_actor(parser)
 end
 
+-- What each member holds, in JSON's words.
 local MEMBERS = {
-  target = "string", command = "string", params = "table", actor_id = "string", roles = "table", permissions = "table",
-  tenant_id = "string", key = "string", expect = "number", correlation_id = "string", causation_id = "string",
+  target = "text", command = "text", params = "object", actor_id = "text", roles = "list", permissions = "list",
+  tenant_id = "text", key = "text", expect = "integer", correlation_id = "text", causation_id = "text",
 }
 local OUTCOMES = { rejected = "rejected", denied = "denied" } -- by status; everything else is "failed"
 
 local function problem(message, hint)
   return { message = message, code = "bad_line", status = "usage", exit_status = 2, hint = hint }
+end
+
+local LIST = getmetatable(core.array {})
+local WORDS = { string = "text", boolean = "boolean", userdata = "null", integer = "integer", float = "number" }
+
+local function kind_of(value)
+  if type(value) == "table" then return getmetatable(value) == LIST and "list" or "object" end
+  return WORDS[math.type(value) or type(value)]
+end
+
+-- What is wrong with a member's value, or nil.
+local function wrong_value(name, value)
+  local wanted, kind = MEMBERS[name], kind_of(value)
+  if kind ~= wanted then return ("%s: %s expected, got %s"):format(name, wanted, kind) end
+  if kind == "integer" and value < 0 then return ("%s: %d is not a whole number of at least 0"):format(name, value) end
+  for position, item in ipairs(kind == "list" and value or {}) do
+    if kind_of(item) ~= "text" then
+      return ("%s[%d]: text expected, got %s"):format(name, position, kind_of(item))
+    end
+  end
 end
 
 -- One line as a command, or nil and what is wrong with it.
@@ -36,17 +57,13 @@ local function read_command(line)
     return nil, { message = message:gsub("^line 1, ", ""), code = "malformed_json", status = details.status,
       exit_status = details.exit_status, hint = 'a command reads {"target":"Document/1","command":"edit","params":{}}' }
   end
-  if type(command) ~= "table" or getmetatable(command) == getmetatable(core.array {}) then
-    return nil, problem("a command is a JSON object")
-  end
+  if kind_of(command) ~= "object" then return nil, problem("a command is a JSON object") end
   for name, value in pairs(command) do
     if not MEMBERS[name] then return nil, problem(("unknown member '%s'"):format(name)) end
-    if type(value) ~= MEMBERS[name] then
-      return nil, problem(("%s: %s expected"):format(name, MEMBERS[name] == "number" and "integer" or MEMBERS[name]))
-    end
+    local wrong = wrong_value(name, value)
+    if wrong then return nil, problem(wrong) end
   end
   if not command.target or not command.command then return nil, problem("target and command are needed") end
-  if command.expect and math.type(command.expect) ~= "integer" then return nil, problem("expect: integer expected") end
   if not command.target:find("^[^/]+/.") then
     return nil, problem(("target: '%s' is not TYPE/ID"):format(command.target))
   end
