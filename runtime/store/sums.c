@@ -1,4 +1,4 @@
-/* sums: the keyed hash of an entry, and its arithmetic. */
+/* sums: keys of chance, and adding up what was gathered apart. */
 #include "store/sums.h"
 
 #include <string.h>
@@ -25,35 +25,6 @@ void es__sums_join(es_sums *whole, const es_sums *part) {
     whole->left[i] += part->left[i];
     whole->entries[i] += part->entries[i];
   }
-}
-
-/* Both halves of the product, folded: each bit of the result hangs on every bit of both factors. */
-static uint64_t mix(uint64_t a, uint64_t b) {
-  __extension__ typedef unsigned __int128 wide;
-  wide product = (wide)a * b;
-  return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static uint64_t hash(const es_sums *sums, int index, const es_sums_entry *entry) {
-  uint64_t place = (uint64_t)entry->position * ES_SUMS_MAX + (uint64_t)index;
-  return mix(mix(entry->first ^ sums->keys[0], entry->second ^ sums->keys[1]) ^ sums->keys[2],
-             place ^ sums->keys[3]);
-}
-
-static bool counts(const es_sums *sums, const es_sums_entry *entry) {
-  return entry->position > sums->after && entry->position <= sums->to;
-}
-
-void es__sums_add(es_sums *sums, int index, es_sums_entry entry) {
-  if (!counts(sums, &entry)) return;
-  sums->left[index] += hash(sums, index, &entry);
-  sums->entries[index]++;
-}
-
-void es__sums_take(es_sums *sums, int index, es_sums_entry entry) {
-  if (!counts(sums, &entry)) return;
-  sums->left[index] -= hash(sums, index, &entry);
-  sums->entries[index]--;
 }
 
 bool es__sums_settled(const es_sums *sums, int index) {

@@ -28,8 +28,36 @@ es_status es__sums_init(es_sums *out, int64_t to, es_error *err);
 void es__sums_part(es_sums *out, const es_sums *whole, int64_t after, int64_t to);
 void es__sums_join(es_sums *whole, const es_sums *part);
 
-void es__sums_add(es_sums *sums, int index, es_sums_entry entry);
-void es__sums_take(es_sums *sums, int index, es_sums_entry entry);
+/* Eight entries an event: hence all of it here. */
+
+/* Both halves of the product, folded: each bit of the result hangs on every bit of both factors. */
+static inline uint64_t es__sums_mix(uint64_t a, uint64_t b) {
+  __extension__ typedef unsigned __int128 wide;
+  wide product = (wide)a * b;
+  return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t es__sums_hash(const es_sums *sums, int index, es_sums_entry entry) {
+  uint64_t place = (uint64_t)entry.position * ES_SUMS_MAX + (uint64_t)index;
+  uint64_t key = es__sums_mix(entry.first ^ sums->keys[0], entry.second ^ sums->keys[1]);
+  return es__sums_mix(key ^ sums->keys[2], place ^ sums->keys[3]);
+}
+
+static inline bool es__sums_counts(const es_sums *sums, es_sums_entry entry) {
+  return entry.position > sums->after && entry.position <= sums->to;
+}
+
+static inline void es__sums_add(es_sums *sums, int index, es_sums_entry entry) {
+  if (!es__sums_counts(sums, entry)) return;
+  sums->left[index] += es__sums_hash(sums, index, entry);
+  sums->entries[index]++;
+}
+
+static inline void es__sums_take(es_sums *sums, int index, es_sums_entry entry) {
+  if (!es__sums_counts(sums, entry)) return;
+  sums->left[index] -= es__sums_hash(sums, index, entry);
+  sums->entries[index]--;
+}
 
 /* Whether what was added to this index was taken, and nothing else. */
 bool es__sums_settled(const es_sums *sums, int index);
