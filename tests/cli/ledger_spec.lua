@@ -113,6 +113,13 @@ describe("esrun's ledger", function()
     assert.matches("warning: rolled back: against the signer's memory: the tree was rolled back: it had 3 events and has 2\n"
       .. "hint: ", accepted.err, 1, true)
     assert.matches("^2 events restored", accepted.out)
+    p.must("backup", "again.db") -- a copy of what is there, whatever was signed
+    p.shell [[sqlite3 again.db "DROP TRIGGER events_no_update; UPDATE events SET data = '{}' WHERE position = 2"]]
+    lose()
+    local damaged = p.run("restore", "again.db", "--accept-rollback")
+    assert.equal(6, damaged.status)
+    assert.is_false(support.exists(p.folder .. "/store.db"))
+    p.must("restore", "copy.db", "--accept-rollback")
     -- the signer is told apart
     assert.equal(6, p.run("checkpoint").status)
     p.move(1)

@@ -1,0 +1,114 @@
+/* What a signer finds out by looking at the events and the tree itself, one check at a time: each attack here passes all the
+ * others. */
+#include "engine/runtime.h"
+#include "signed_ledger.h"
+
+/* Runs SQL on the closed store and opens it again. */
+static void tamper(ledger *self, const char *sql) {
+  es_close(self->e.rt);
+  self->e.rt = NULL;
+  shell("sqlite3 %s \"DROP TRIGGER IF EXISTS events_no_update; %s\"", self->store, sql);
+  open_engine(&self->e, self->store);
+}
+
+static void the_last_event_edited_has_not_its_hash(void **state) {
+  ledger *self = *state;
+  pay(self, 3);
+  tamper(self, "UPDATE events SET data = '{\\\"cents\\\":6}' WHERE position = 3");
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "damaged");
+  assert_non_null(strstr(self->e.err.message, "position 3"));
+}
+
+static void an_event_edited_with_its_hash_is_not_the_one_that_the_next_follows(void **state) {
+  ledger *self = *state;
+  es_filter filter = ES_FILTER_INIT;
+  es_cursor *cursor;
+  const es_event *event;
+  uint8_t hash[ES_HASH_SIZE];
+  char sql[256], hex[2 * ES_HASH_SIZE + 1];
+  pay(self, 3);
+  filter.after_position = 1;
+  assert_int_equal(es_read(&cursor, self->e.rt, &filter, &self->e.err), ES_OK);
+  assert_int_equal(es_cursor_next(&event, cursor, &self->e.err), ES_OK);
+  es_event edited = *event;
+  edited.data = (es_text){"{\"cents\":6}", 11};
+  assert_int_equal(es__chain_hash(self->e.rt->chain, hash, &edited, &self->e.err), ES_OK);
+  es_cursor_close(cursor);
+  es__hex(hex, hash, ES_HASH_SIZE);
+  snprintf(sql, sizeof sql,
+           "UPDATE events SET data = '{\\\"cents\\\":6}', hash = X'%s' WHERE position = 2", hex);
+  tamper(self, sql);
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "damaged");
+  assert_non_null(strstr(self->e.err.message, "position 3"));
+}
+
+static void a_tree_that_is_not_that_of_the_events_is_not_signed(void **state) {
+  ledger *self = *state;
+  es_keygen_options options = ES_KEYGEN_INIT;
+  char path[128], *vkey, *note;
+  place(path, self, "stranger");
+  options.name = "example.com/stranger";
+  options.path = path;
+  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_OK);
+  es_free(vkey);
+  pay(self, 2);
+  es_free(sign(self));
+  pay(self, 2);
+  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE); /* refused, but the tree has grown */
+  tamper(self, "DROP TRIGGER tiles_no_change; UPDATE tiles SET"
+               " hashes = CAST(substr(hashes, 1, 96) || zeroblob(32) AS BLOB)");
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "tree");
+}
+
+static void a_checkpoint_in_the_store_cannot_be_accepted_away(void **state) {
+  ledger *self = *state;
+  es_checkpoint_options signing = ES_CHECKPOINT_INIT;
+  es_signing_key key = {.path = self->key};
+  char sql[256], *note;
+  pay(self, 3);
+  reopen(self);
+  es_close(self->e.rt);
+  shell("cp %s %s.old", self->store, self->store);
+  open_engine(&self->e, self->store);
+  pay(self, 2);
+  es_free(sign(self));
+  es_close(self->e.rt);
+  shell("mv %s %s.new && mv %s.old %s && rm -rf %s", self->store, self->store, self->store,
+        self->store, self->memory);
+  open_engine(&self->e, self->store);
+  snprintf(sql, sizeof sql,
+           "ATTACH '%s.new' AS newer; INSERT INTO checkpoints SELECT * FROM newer.checkpoints",
+           self->store);
+  tamper(self, sql);
+  signing.keys = &key;
+  signing.key_count = 1;
+  signing.memory_path = self->memory;
+  signing.accept_rollback = true;
+  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_ERR_INTEGRITY);
+  assert_string_equal(self->e.err.code, "rollback");
+  assert_non_null(strstr(self->e.err.message, "the store's last checkpoint"));
+}
+
+static void a_key_that_belongs_to_another_user_is_refused(void **state) {
+  ledger *self = *state;
+  const char *path = "/etc/passwd"; /* root's */
+  char *note;
+  if (geteuid() == 0) {
+    path = self->key;
+    assert_int_equal(chown(path, 65534, (gid_t)-1), 0);
+  }
+  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE);
+  assert_string_equal(self->e.err.code, "key_of_another");
+}
+
+int main(void) {
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+  const struct CMUnitTest tests[] = {
+      T(the_last_event_edited_has_not_its_hash),
+      T(an_event_edited_with_its_hash_is_not_the_one_that_the_next_follows),
+      T(a_tree_that_is_not_that_of_the_events_is_not_signed),
+      T(a_key_that_belongs_to_another_user_is_refused),
+      T(a_checkpoint_in_the_store_cannot_be_accepted_away),
+  };
+  return cmocka_run_group_tests_name("ledger_refusals", tests, NULL, NULL);
+}
