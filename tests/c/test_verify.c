@@ -386,7 +386,7 @@ typedef struct appender {
   fixture *f;
   atomic_bool stop;
   atomic_int appended;
-  es_status status;
+  atomic_int status;
   es_error err;
 } appender;
 
