@@ -41,8 +41,8 @@ describe("esrun", function()
       assert.matches("^neither  positions 1 to 3: [^\n]*\n3 events, head " .. head .. ", %d+ events/s: intact\n$", result.out)
       local report = cjson.decode(run(folder, "verify", "--output", "json").out)
       assert.same({
-        ok = true, event_count = 3, finding_count = 0, verified_from = 1, anchored_to = 0, signed_to = 0, findings = {},
-        head_hash = head,
+        ok = true, event_count = 3, finding_count = 0, verified_from = 1, anchored_to = 0, signed_to = 0, unlinked_to = 0,
+        findings = {}, head_hash = head,
       }, report)
       assert.equal("", run(folder, "verify", "--output", "jsonl").out)
     end)
