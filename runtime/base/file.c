@@ -17,8 +17,11 @@ es_status es__read_file(es_buf *out, const char *path, size_t limit, es_error *e
   FILE *file = fopen(path, "rb");
 
   if (file == NULL) {
+    bool denied = errno == EACCES;
     es_status why = errno == ENOENT || errno == ENOTDIR ? ES_ERR_NOT_FOUND : ES_ERR_OTHER;
-    return es__fail(err, why, "cannot_read", "cannot read %s: %s", path, strerror(errno));
+    es__fail(err, why, "cannot_read", "cannot read %s: %s", path, strerror(errno));
+    if (denied) es__hint(err, "run as its owner, or: chmod u+r %s", path);
+    return why;
   }
   if (fstat(fileno(file), &facts) != 0 || !S_ISREG(facts.st_mode)) {
     status = es__fail(err, ES_ERR_OTHER, "cannot_read", "cannot read %s: not a regular file", path);

@@ -96,8 +96,11 @@ static es_status walk_folder(const walk *at, const char *relative, int depth) {
   if (count < 0) {
     if (errno == ENOENT && relative[0] == '\0')
       return ES_OK; /* a project needs not have every folder */
-    return es__fail(at->err, ES_ERR_OTHER, "cannot_read", "cannot read the folder %s: %s", path,
-                    strerror(errno));
+    bool denied = errno == EACCES;
+    es__fail(at->err, ES_ERR_OTHER, "cannot_read", "cannot read the folder %s: %s", path,
+             strerror(errno));
+    if (denied) es__hint(at->err, "run as its owner, or: chmod u+rx %s", path);
+    return ES_ERR_OTHER;
   }
   for (int i = 0; i < count; i++) {
     const char *name = entries[i]->d_name;

@@ -2,6 +2,8 @@
 #include "store/sqlite.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +41,19 @@ static const struct {
     {SQLITE_IOERR, "io", "the disk failed", "look at the system's log; check the disk"},
 };
 
+/* Names the file that may not be written, where that is why. */
+static void name_unwritable(const es_sqlite *store, es_error *err) {
+  static const char *const endings[] = {"", "-wal", "-shm"};
+  char path[PATH_MAX];
+
+  for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+    snprintf(path, sizeof path, "%s%s", store->path, endings[i]);
+    if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 || errno != EACCES) continue;
+    es__hint(err, "you may not write %s: run as its owner, or: chmod u+w %s", path, path);
+    return;
+  }
+}
+
 es_status es__sqlite_fail(es_sqlite *store, int rc, const char *doing, es_error *err) {
   const char *words = store->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(store->db);
 
@@ -48,6 +63,7 @@ es_status es__sqlite_fail(es_sqlite *store, int rc, const char *doing, es_error 
     es__fail(err, ES_ERR_STORE, failures[i].code, "%s: %s: %s", store->path, doing,
              failures[i].what);
     if (failures[i].hint != NULL) es__hint(err, "%s", failures[i].hint);
+    if (failures[i].rc == SQLITE_READONLY) name_unwritable(store, err);
     return ES_ERR_STORE;
   }
   return es__fail(err, ES_ERR_STORE, "sqlite", "%s: %s: %s", store->path, doing, words);

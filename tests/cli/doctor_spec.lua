@@ -84,9 +84,13 @@ describe("esrun doctor", function()
 
     it("can the store be reached? (7)", function()
       local folder = support.project()
+      assert.equal(7, select(2, states(folder, "--store", "mistyped.db")).status)
+      support.write(folder .. "/esrun.lua", 'return { store = "nowhere/store.db" }\n')
       local found, result = states(folder)
       assert.equal("failure", found.store.state)
-      assert.is_true(result.status ~= 0)
+      assert.matches("mkdir %-p .*/nowhere", found.store.mend)
+      assert.equal(7, result.status)
+      support.write(folder .. "/esrun.lua", 'return { store = "store.db" }\n')
       support.write(folder .. "/store.db", ("not a database"):rep(100))
       found, result = states(folder)
       assert.equal("failure", found.store.state)
@@ -127,6 +131,77 @@ describe("esrun doctor", function()
     assert.matches("store%.db, 2 events", found.store.message)
     assert.equal("ok", found.queue.state)
     assert.matches("aggregates/broken.lua:1:", run(folder, "doctor").out, 1, true)
+  end)
+
+  it("finds nothing wrong with a new project that has no store yet", function()
+    local folder = support.project()
+    local found, result = states(folder)
+    assert.equal(0, result.status)
+    assert.equal("note", found.store.state)
+    assert.matches("store.db: none yet; the first command that writes makes it", found.store.message, 1, true)
+    assert.equal("ok", found.versions.state)
+  end)
+
+  it("tells what it found of a damaged store before it met the damage, and how to mend it", function()
+    local folder = filled()
+    support.shell(folder, "sqlite3 store.db 'PRAGMA wal_checkpoint(TRUNCATE)'; rm -f store.db-*")
+    local whole, stopped = support.read(folder .. "/store.db"), 0
+    for at = 4096, #whole - 4096, 4096 do
+      support.write(folder .. "/store.db", whole:sub(1, at + 8) .. ("X"):rep(21) .. whole:sub(at + 30))
+      local found, result = states(folder)
+      assert.equal("ok", found.modules.state)
+      assert.equal("", result.err)
+      if found.store.state == "failure" then
+        stopped = stopped + 1
+        assert.equal(7, result.status)
+        assert.matches("damaged", found.store.message)
+        assert.matches("restore a backup", found.store.mend)
+      end
+      assert.equal(result.status, run(folder, "doctor").status)
+    end
+    assert.is_true(stopped > 2)
+  end)
+
+  it("says how to mend a project whose files cannot be read, and looks at the store all the same", function()
+    local folder = filled()
+    support.shell(folder, "mv aggregates/account.lua kept; ln -s nowhere aggregates/account.lua")
+    local found = states(folder)
+    assert.equal("failure", found.project.state)
+    assert.matches("aggregates/account.lua", found.project.message, 1, true)
+    assert.truthy(found.project.mend)
+    assert.equal("ok", found.store.state)
+    support.shell(folder, "mv kept aggregates/account.lua; rm esrun.lua; mkdir esrun.lua")
+    found = states(folder)
+    assert.truthy(found.project.mend)
+    assert.equal("note", found.store.state)
+    assert.matches("%-%-store FILE", found.store.mend)
+    assert.equal("ok", states(folder, "--store", "store.db").store.state)
+  end)
+
+  -- Root may write everything: then it is done as the user 65534, who gets the folder and a copy of the command.
+  local function as_ordinary_user(folder, command)
+    support.shell(folder, ("cp %s ./esrun; [ $(id -u) -ne 0 ] || chown -R 65534 ."):format(support.quote(support.bin)))
+    return support.shell(folder, ([[
+      export HOME=$PWD; as=; [ $(id -u) -ne 0 ] || as="setpriv --reuid=65534 --regid=65534 --clear-groups"
+      $as sh -c %s]]):format(support.quote(command)))
+  end
+
+  it("names the file that may not be written: the store's or one beside it, and so does a command that fails of it", function()
+    local folder = filled()
+    for _, ending in ipairs { "", "-shm", "-queue" } do -- SQLite replaces a -wal that is empty
+      as_ordinary_user(folder, "chmod 644 store.db*; ./esrun log >out; touch store.db-wal store.db-shm; chmod 444 store.db"
+        .. ending)
+      local finding
+      for _, one in ipairs(cjson.decode(as_ordinary_user(folder, "./esrun doctor --output json").out).findings) do
+        if one.check == "permissions" then finding = one end
+      end
+      assert.equal("warning", finding.state)
+      assert.equal(("you may not write %s/store.db%s"):format(folder, ending), finding.message)
+      assert.matches(("chmod u+w %s/store.db%s"):format(folder, ending), finding.mend, 1, true)
+      local refused = as_ordinary_user(folder, "./esrun exec Account/7 open --as user:jane")
+      assert.equal(7, refused.status)
+      assert.matches("store.db" .. ending, refused.err, 1, true)
+    end
   end)
 
   it("tells what is wrong with the settings (2)", function()

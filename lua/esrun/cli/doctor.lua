@@ -32,9 +32,9 @@ end
 
 -- The installation --------------------------------------------------------------------------------------------------
 
-local function check_versions(findings, es)
-  local info = es:info()
-  if not info then return end
+local function check_versions(findings)
+  local es <close> = errors.check(esrun.open { store = ":memory:" })
+  local info = errors.check(es:info())
   add(findings, "versions", "ok", ("esrun %s, %s, SQLite %s, OpenSSL %s"):format(
     info.esrun, info.lua, info.sqlite, info.openssl))
   local found = probes.sqlite_defects(info.sqlite)
@@ -52,14 +52,18 @@ end
 
 -- The project and its modules ---------------------------------------------------------------------------------------
 
--- The modules, with a store in memory: "ok", or which of "modules" and "project" is wrong.
+-- What a project fails with before esrun.lua has said where the store is.
+local UNSETTLED = { bad_config = true, foreign_config = true, no_project = true }
+
+-- The modules, with a store in memory: "ok", "modules" when only they are wrong, "project" when the settings are.
 local function check_modules(findings, folder)
-  local es <close>, message, _, details = esrun.open { project = folder, store = ":memory:" }
+  local es <close>, message, code, details = esrun.open { project = folder, store = ":memory:" }
   if not es then
-    local wrong = details and details.status == "lua" and "modules" or "project"
-    if wrong == "modules" and details.hint == nil then details.hint = "esrun lint says it of every module" end
-    failure(findings, wrong, message, details)
-    return wrong
+    local is_lua = details.status == "lua"
+    details.hint = details.hint or (is_lua and "esrun lint says it of every module"
+      or "mend the file or folder that is named; docs/reference/cli.md has the settings of esrun.lua")
+    failure(findings, is_lua and "modules" or "project", message, details)
+    return UNSETTLED[code] and "project" or "modules"
   end
   local description = es:describe()
   local aggregates, projections = 0, 0
@@ -77,6 +81,7 @@ local function store_of(folder)
   local ok, settings = pcall(chunk or error)
   if not ok or type(settings) ~= "table" then return nil end
   local path = settings.store or "esrun.db"
+  if type(path) ~= "string" then return nil end
   return path:sub(1, 1) == "/" and path or folder .. "/" .. path
 end
 
@@ -100,11 +105,17 @@ local function check_pragmas(findings, store)
   add(findings, "pragmas", "failure", table.concat(wrong, "; "), "open the store with esrun alone; is its disk a local one?", 7)
 end
 
+local function folder_of(path) return path:match("^(.*)/[^/]*$") or "." end
+
 local function check_permissions(findings, path)
-  local folder = path:match("^(.*)/[^/]*$") or "."
-  if not system.can_write(path) then
-    return add(findings, "permissions", "warning", "you may not write " .. path, "run as its owner, or: chmod u+w " .. path)
-  elseif not system.can_write(folder) then
+  local folder = folder_of(path)
+  for _, ending in ipairs { "", "-wal", "-shm", "-queue" } do
+    local file = path .. ending
+    if files.kind(file) and not system.can_write(file) then
+      return add(findings, "permissions", "warning", "you may not write " .. file, "run as its owner, or: chmod u+w " .. file)
+    end
+  end
+  if not system.can_write(folder) then
     return add(findings, "permissions", "warning", ("you may not write the folder %s: SQLite keeps files beside the store")
       :format(folder), "chmod u+w " .. folder)
   elseif system.others_may_write(path) then
@@ -114,8 +125,6 @@ local function check_permissions(findings, path)
 end
 
 -- Files beside the store ------------------------------------------------------------------------------------------------
-
-local function folder_of(path) return path:match("^(.*)/[^/]*$") or "." end
 
 -- Opening for reading and writing is what every writer does with it.
 local function check_queue(findings, path)
@@ -257,12 +266,29 @@ end
 -- Whether the file has this esrun's layout. When nothing can be said, opening the store says why.
 local function check_layout(findings, where)
   local layout = esrun.layout(where)
-  if not layout or layout.version == 0 then return end
+  if not layout or layout.version == 0 then return layout end
   if layout.version == layout.known then
-    return add(findings, "layout", "ok", ("%d, no migration is pending"):format(layout.version))
+    add(findings, "layout", "ok", ("%d, no migration is pending"):format(layout.version))
+    return layout
   end
   add(findings, "layout", "failure", ("the store has layout %d, this esrun knows %d"):format(layout.version, layout.known),
     layout.version < layout.known and "esrun migrate" or "use the esrun that wrote it, or a newer one", 7)
+  return layout
+end
+
+-- A project that is new has no store yet; then there is nothing else to look at.
+local function is_unmade(findings, where, layout)
+  local path = not where.store and where.project and layout and layout.version == 0 and store_of(where.project)
+  if not path or files.kind(path) then return false end
+  local folder = folder_of(path)
+  if files.kind(folder) ~= "folder" then
+    add(findings, "store", "failure", ("%s: there is no folder %s for it"):format(path, folder), "mkdir -p " .. folder, 7)
+  elseif not system.can_write(folder) then
+    add(findings, "store", "failure", ("%s: you may not write the folder %s"):format(path, folder), "chmod u+w " .. folder, 7)
+  else
+    add(findings, "store", "note", path .. ": none yet; the first command that writes makes it")
+  end
+  return true
 end
 
 -- Which store the settings mean: events that "are not there" are often in another one.
@@ -283,13 +309,8 @@ end
 
 ---@param alone? string the store to look at without its project
 local function check_store(findings, call, where, alone)
-  check_layout(findings, where)
-  local ok, es = pcall(open_store, call, alone)
-  if not ok then
-    local raised = errors.as_failure(es)
-    return add(findings, "store", "failure", raised.message, raised.hint, raised.exit_status)
-  end
-  check_versions(findings, es)
+  if is_unmade(findings, where, check_layout(findings, where)) then return end
+  local es = open_store(call, alone)
   local info, message, _, details = es:info()
   if not info then return failure(findings, "store", message, details) end
   local store = info.store
@@ -324,16 +345,28 @@ local function print_findings(out, findings)
   end
 end
 
+-- What raises while the store is looked at is a finding like the others: those before it are told all the same.
+local function check_store_safely(findings, ...)
+  local ok, raised = pcall(check_store, findings, ...)
+  if ok then return end
+  local raised_failure = errors.as_failure(raised)
+  add(findings, "store", "failure", raised_failure.message, raised_failure.hint
+    or "esrun verify says what is damaged; if much is, restore a backup", raised_failure.exit_status)
+end
+
 function doctor.run(call, args)
   local findings = core.array {}
   check_lua(findings)
+  check_versions(findings)
   local folder = args.project or (esrun.find_project())
   local modules = check_modules(findings, folder)
+  local alone = modules ~= "ok" and (args.store or modules == "modules" and store_of(folder)) or nil
   if modules == "ok" then
-    check_store(findings, call, { project = folder, store = args.store })
-  elseif modules == "modules" then
-    local store = args.store or store_of(folder)
-    if store then check_store(findings, call, { project = folder, store = store }, store) end
+    check_store_safely(findings, call, { project = folder, store = args.store })
+  elseif alone then
+    check_store_safely(findings, call, { project = folder, store = args.store }, alone)
+  else
+    add(findings, "store", "note", "not looked at: esrun.lua does not say where it is", "esrun doctor --store FILE")
   end
   local status = 0
   for _, finding in ipairs(findings) do
