@@ -47,6 +47,8 @@ typedef struct walk {
   const char *root;  /* the folder as configured */
   const char *label; /* its last component, for chunk names */
   bool library;
+  const char *
+      named; /* the setting of esrun.lua that has this folder; NULL: a default, which needs not be there */
   es_error *err;
 } walk;
 
@@ -86,6 +88,14 @@ static bool is_lua_file(const char *name) {
   return length > 4 && strcmp(name + length - 4, ".lua") == 0;
 }
 
+static es_status missing_folder(const walk *at) {
+  if (at->named == NULL) return ES_OK;
+  es__fail(at->err, ES_ERR_USAGE, "no_folder",
+           "esrun.lua: %s names the folder %s, which is not there", at->named, at->root);
+  es__hint(at->err, "correct its name in esrun.lua, or make the folder");
+  return ES_ERR_USAGE;
+}
+
 static es_status walk_folder(const walk *at, const char *relative, int depth) {
   char path[PATH_MAX], below[PATH_MAX];
   struct dirent **entries = NULL;
@@ -94,8 +104,7 @@ static es_status walk_folder(const walk *at, const char *relative, int depth) {
   snprintf(path, sizeof path, "%s%s%s", at->root, relative[0] == '\0' ? "" : "/", relative);
   int count = scandir(path, &entries, NULL, alphasort);
   if (count < 0) {
-    if (errno == ENOENT && relative[0] == '\0')
-      return ES_OK; /* a project needs not have every folder */
+    if (errno == ENOENT && relative[0] == '\0') return missing_folder(at);
     bool denied = errno == EACCES;
     es__fail(at->err, ES_ERR_OTHER, "cannot_read", "cannot read the folder %s: %s", path,
              strerror(errno));
@@ -124,13 +133,15 @@ static es_status walk_folder(const walk *at, const char *relative, int depth) {
   return status;
 }
 
-static es_status read_folders(es_modules *modules, char *const folders[], bool library,
-                              es_error *err) {
+static es_status read_folders(es_modules *modules, const es_settings *settings, const char *name,
+                              char *const folders[], es_error *err) {
+  bool library = folders == settings->library;
+  const char *named = es__settings_given(settings, name) ? name : NULL;
   es_status status = ES_OK;
 
   for (int i = 0; folders[i] != NULL && status == ES_OK; i++) {
     const char *slash = strrchr(folders[i], '/');
-    walk at = {modules, folders[i], slash == NULL ? folders[i] : slash + 1, library, err};
+    walk at = {modules, folders[i], slash == NULL ? folders[i] : slash + 1, library, named, err};
     status = walk_folder(&at, "", 0);
   }
   return status;
@@ -232,9 +243,11 @@ es_status es__modules_read(es_modules *out, const es_settings *settings,
   es_status status;
 
   *out = (es_modules){0};
-  status = read_folders(out, settings->library, true, err);
-  if (status == ES_OK) status = read_folders(out, settings->aggregates, false, err);
-  if (status == ES_OK) status = read_folders(out, settings->projections, false, err);
+  status = read_folders(out, settings, "library", settings->library, err);
+  if (status == ES_OK)
+    status = read_folders(out, settings, "aggregates", settings->aggregates, err);
+  if (status == ES_OK)
+    status = read_folders(out, settings, "projections", settings->projections, err);
   for (size_t i = 0; i < source_count && status == ES_OK; i++)
     status = take_source(out, &sources[i], err);
   if (status == ES_OK)

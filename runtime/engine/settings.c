@@ -67,11 +67,28 @@ static es_status wrong(const char *key, const char *want, es_error *err) {
   return es__fail(err, ES_ERR_USAGE, "bad_config", "esrun.lua: %s must be %s", key, want);
 }
 
+/* The text at the top of the stack, or NULL; a NUL byte would hide what is behind it. */
+static const char *plain_text(lua_State *L) {
+  size_t length;
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
+  return text != NULL && strlen(text) == length ? text : NULL;
+}
+
+/* A list has the keys 1 to `count` and no others. */
+static bool is_list(lua_State *L, lua_Unsigned count) {
+  lua_Unsigned members = 0;
+
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+    members++;
+  return members == count;
+}
+
 /* Takes the list of texts at the top of the stack into out; the caller pops it. */
 static es_status take_list(lua_State *L, char *out[], const char *key, const char *folder,
                            es_error *err) {
   if (!lua_istable(L, -1)) return wrong(key, "a list of strings", err);
   lua_Unsigned count = lua_rawlen(L, -1);
+  if (!is_list(L, count)) return wrong(key, "a list of strings", err);
   if (count > ES_PROJECT_LIST_MAX) return wrong(key, "a list of at most 32 strings", err);
   for (int i = 0; i < ES_PROJECT_LIST_MAX; i++) { /* what the file says replaces the default */
     free(out[i]);
@@ -79,8 +96,9 @@ static es_status take_list(lua_State *L, char *out[], const char *key, const cha
   }
   for (lua_Unsigned i = 0; i < count; i++) {
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
-    if (lua_type(L, -1) != LUA_TSTRING) return wrong(key, "a list of strings", err);
-    out[i] = folder == NULL ? strdup(lua_tostring(L, -1)) : joined(folder, lua_tostring(L, -1));
+    const char *text = plain_text(L);
+    if (text == NULL) return wrong(key, "a list of strings without NUL bytes", err);
+    out[i] = joined(folder, text);
     lua_pop(L, 1);
     if (out[i] == NULL) return es__no_memory(err);
   }
@@ -100,9 +118,12 @@ static es_status take_flag(lua_State *L, bool *out, const char *key, es_error *e
   return ES_OK;
 }
 
+static const char top[] = "settings"; /* as an error calls the whole */
+
 /* Remembers that the file has it: for `esrun config`. */
 static void note_given(es_settings *settings, const char *where, const char *key) {
-  es__buf_format(&settings->given, "%s%s\n", where, key);
+  if (where != top) es__buf_format(&settings->given, "%s.", where);
+  es__buf_format(&settings->given, "%s\n", key);
 }
 
 typedef es_status (*take_setting)(lua_State *L, es_settings *settings, const char *key,
@@ -113,11 +134,12 @@ static es_status each_setting(lua_State *L, es_settings *settings, take_setting 
   if (!lua_istable(L, -1)) return wrong(where, "a table with names", err);
   lua_pushnil(L);
   while (lua_next(L, -2) != 0) {
-    if (lua_type(L, -2) != LUA_TSTRING) return wrong(where, "a table with names", err);
+    if (lua_type(L, -2) != LUA_TSTRING || strlen(lua_tostring(L, -2)) != lua_rawlen(L, -2))
+      return wrong(where, "a table with names", err);
     const char *key = lua_tostring(L, -2);
     es_status status = take(L, settings, key, err);
     if (status != ES_OK) return status;
-    note_given(settings, strcmp(where, "settings") == 0 ? "" : where, key);
+    note_given(settings, where, key);
     lua_pop(L, 1);
   }
   return ES_OK;
@@ -149,8 +171,8 @@ static es_status take_actor_setting(lua_State *L, es_settings *settings, const c
 
 static es_status take_top(lua_State *L, es_settings *settings, const char *key, es_error *err) {
   if (strcmp(key, "store") == 0) {
-    if (lua_type(L, -1) != LUA_TSTRING) return wrong("store", "a path", err);
-    const char *path = lua_tostring(L, -1);
+    const char *path = plain_text(L);
+    if (path == NULL) return wrong("store", "a path, a string without NUL bytes", err);
     free(settings->store);
     settings->store = strcmp(path, ":memory:") == 0 ? strdup(path) : joined(settings->folder, path);
     return settings->store == NULL ? es__no_memory(err) : ES_OK;
@@ -161,9 +183,9 @@ static es_status take_top(lua_State *L, es_settings *settings, const char *key, 
     return take_list(L, settings->projections, key, settings->folder, err);
   if (strcmp(key, "library") == 0)
     return take_list(L, settings->library, key, settings->folder, err);
-  if (strcmp(key, "limits") == 0) return each_setting(L, settings, take_limit, "limits.", err);
+  if (strcmp(key, "limits") == 0) return each_setting(L, settings, take_limit, "limits", err);
   if (strcmp(key, "actors") == 0)
-    return each_setting(L, settings, take_actor_setting, "actors.", err);
+    return each_setting(L, settings, take_actor_setting, "actors", err);
   return unknown("", key, "store, aggregates, projections, library, limits, actors", err);
 }
 
@@ -188,7 +210,7 @@ static es_status evaluate(es_settings *settings, const es_buf *text, es_error *e
   lua_newtable(L);
   lua_setupvalue(L, -2, 1); /* an empty _ENV */
   lua_sethook(L, too_long, LUA_MASKCOUNT, CONFIG_STEPS_MAX);
-  if (lua_pcall(L, 0, 1, 0) != LUA_OK) {
+  if (lua_pcall(L, 0, LUA_MULTRET, 0) != LUA_OK) {
     const char *why = lua_tostring(L, -1);
     status =
         es__fail(err, ES_ERR_USAGE, "bad_config", "%s", why == NULL ? "esrun.lua failed" : why);
@@ -196,13 +218,13 @@ static es_status evaluate(es_settings *settings, const es_buf *text, es_error *e
     goto done;
   }
   lua_sethook(L, NULL, 0, 0);
-  if (!lua_istable(L, -1)) {
-    status = es__fail(err, ES_ERR_USAGE, "bad_config", "esrun.lua must return a table, not a %s",
-                      luaL_typename(L, -1));
+  if (lua_gettop(L) != 1 || !lua_istable(L, 1)) {
+    status = es__fail(err, ES_ERR_USAGE, "bad_config", "esrun.lua must return a table, not %s",
+                      lua_gettop(L) > 1 ? "several values" : luaL_typename(L, 1));
     es__hint(err, "return { store = \"esrun.db\" }");
     goto done;
   }
-  status = each_setting(L, settings, take_top, "settings", err);
+  status = each_setting(L, settings, take_top, top, err);
 done:
   lua_close(L);
   return status;
@@ -261,7 +283,7 @@ done:
   return status;
 }
 
-static bool is_given(const es_settings *settings, const char *name) {
+bool es__settings_given(const es_settings *settings, const char *name) {
   size_t length = strlen(name);
 
   for (const char *at = settings->given.data; at != NULL && *at != '\0';
@@ -295,19 +317,19 @@ static void write_list(es_buf *out, const es_settings *settings, const char *nam
     es__json_write_text(out, es__text(items[i]));
   }
   es__buf_byte(out, ']');
-  end_row(out, is_given(settings, name) ? "esrun.lua" : "default");
+  end_row(out, es__settings_given(settings, name) ? "esrun.lua" : "default");
 }
 
 static void write_flag(es_buf *out, const es_settings *settings, const char *name, bool value) {
   start_row(out, name);
   es__buf_text(out, value ? "true" : "false");
-  end_row(out, is_given(settings, name) ? "esrun.lua" : "default");
+  end_row(out, es__settings_given(settings, name) ? "esrun.lua" : "default");
 }
 
 static void write_count(es_buf *out, const es_settings *settings, const char *name, int64_t value) {
   start_row(out, name);
   es__json_write_integer(out, value);
-  end_row(out, is_given(settings, name) ? "esrun.lua" : "default");
+  end_row(out, es__settings_given(settings, name) ? "esrun.lua" : "default");
 }
 
 void es__settings_write(es_buf *out, const es_settings *settings, const char *store_path,
@@ -318,9 +340,9 @@ void es__settings_write(es_buf *out, const es_settings *settings, const char *st
   end_row(out, settings->folder == NULL ? "none" : "found");
   start_row(out, "store");
   es__json_write_text(out, es__text(store_path));
-  end_row(out, store_origin != NULL          ? store_origin
-               : is_given(settings, "store") ? "esrun.lua"
-                                             : "default");
+  end_row(out, store_origin != NULL                    ? store_origin
+               : es__settings_given(settings, "store") ? "esrun.lua"
+                                                       : "default");
   write_list(out, settings, "aggregates", settings->aggregates);
   write_list(out, settings, "projections", settings->projections);
   write_list(out, settings, "library", settings->library);

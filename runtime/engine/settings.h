@@ -26,6 +26,9 @@ typedef struct es_settings {
 es_status es__settings_read(es_settings *out, const char *folder, es_error *err);
 void es__settings_free(es_settings *settings);
 
+/* True when esrun.lua itself has this setting, such as "aggregates" or "limits.time_ms". */
+bool es__settings_given(const es_settings *settings, const char *name);
+
 /* Appends the effective settings as a JSON array of {setting, value, origin}; origin is "esrun.lua", "default" or, for the
  * store, what the caller passes in when it was given at opening. */
 void es__settings_write(es_buf *out, const es_settings *settings, const char *store_path,

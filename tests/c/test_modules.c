@@ -115,12 +115,46 @@ static void settings_are_data(void **state) {
       {"return {", "esrun.lua:1:"},
       {"\x1bLua", "esrun.lua"},
       {"return { actors = { prefixes = { 1 } } }", "actors.prefixes"},
+      {"return { limits = 3 }", "limits must be a table with names"},
+      {"return { actors = { 3 } }", "actors must be a table with names"},
+      {"return { aggregates = { x = 'aggregates' } }", "aggregates must be a list"},
+      {"return { library = { 'lib', [3] = 'more' } }", "library must be a list"},
+      {"return { aggregates = { 'a\\0b' } }", "aggregates must be a list of strings without NUL"},
+      {"return { store = 'a\\0b' }", "store must be a path"},
+      {"return { ['store\\0x'] = 'a' }", "settings must be a table with names"},
+      {"return {}, 3", "must return a table, not several values"},
+      {"", "must return a table"},
   };
 
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     write_file(self, "esrun.lua", bad[i].text);
     fails_to_open(self, ES_ERR_USAGE, bad[i].part);
   }
+}
+
+static void folders_that_the_settings_name_must_be_there(void **state) {
+  engine *self = *state;
+  static const struct {
+    const char *text, *part;
+  } bad[] = {
+      {"return { aggregates = { 'aggregates', 'agregates' } }", "aggregates names the folder"},
+      {"return { aggregates = { 'agregates' } }", "/agregates, which is not there"},
+      {"return { projections = { 'nope' } }", "projections names the folder"},
+      {"return { library = { 'nope' } }", "library names the folder"},
+  };
+
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    write_file(self, "esrun.lua", bad[i].text);
+    fails_to_open(self, ES_ERR_USAGE, bad[i].part);
+    assert_string_equal(self->err.code, "no_folder");
+  }
+  char path[128];
+  snprintf(path, sizeof path, "%s/lib", self->folder);
+  assert_int_equal(rmdir(path), 0);
+  write_file(self, "esrun.lua", "return {}"); /* the defaults may be missing */
+  assert_int_equal(try_open(self, ":memory:"), ES_OK);
+  es_close(self->rt);
+  self->rt = NULL;
 }
 
 static void settings_of_another_user_are_refused(void **state) {
@@ -263,6 +297,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(two_modules_cannot_declare_one_event_type, set_up, tear_down),
       cmocka_unit_test_setup_teardown(library_modules_are_required_by_name, set_up, tear_down),
       cmocka_unit_test_setup_teardown(settings_are_data, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(folders_that_the_settings_name_must_be_there, set_up,
+                                      tear_down),
       cmocka_unit_test_setup_teardown(settings_of_another_user_are_refused, set_up, tear_down),
       cmocka_unit_test_setup_teardown(required_actors_are_a_setting, set_up, tear_down),
       cmocka_unit_test_setup_teardown(old_events_are_upcast, set_up, tear_down),
