@@ -47,8 +47,8 @@ typedef struct walk {
   const char *root;  /* the folder as configured */
   const char *label; /* its last component, for chunk names */
   bool library;
-  const char *
-      named; /* the setting of esrun.lua that has this folder; NULL: a default, which needs not be there */
+  const char
+      *named; /* the setting of esrun.lua that has this folder; NULL: it needs not be there */
   es_error *err;
 } walk;
 
@@ -133,14 +133,23 @@ static es_status walk_folder(const walk *at, const char *relative, int depth) {
   return status;
 }
 
+/* One that every project may have and need not: git keeps no empty folder. */
+static bool is_usual(const es_settings *settings, const char *name, const char *folder) {
+  size_t length = strlen(settings->folder);
+
+  return strncmp(folder, settings->folder, length) == 0 && folder[length] == '/' &&
+         strcmp(folder + length + 1, strcmp(name, "library") == 0 ? "lib" : name) == 0;
+}
+
 static es_status read_folders(es_modules *modules, const es_settings *settings, const char *name,
                               char *const folders[], es_error *err) {
   bool library = folders == settings->library;
-  const char *named = es__settings_given(settings, name) ? name : NULL;
+  bool given = es__settings_given(settings, name);
   es_status status = ES_OK;
 
   for (int i = 0; folders[i] != NULL && status == ES_OK; i++) {
     const char *slash = strrchr(folders[i], '/');
+    const char *named = given && !is_usual(settings, name, folders[i]) ? name : NULL;
     walk at = {modules, folders[i], slash == NULL ? folders[i] : slash + 1, library, named, err};
     status = walk_folder(&at, "", 0);
   }

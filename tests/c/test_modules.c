@@ -151,10 +151,13 @@ static void folders_that_the_settings_name_must_be_there(void **state) {
   char path[128];
   snprintf(path, sizeof path, "%s/lib", self->folder);
   assert_int_equal(rmdir(path), 0);
-  write_file(self, "esrun.lua", "return {}"); /* the defaults may be missing */
-  assert_int_equal(try_open(self, ":memory:"), ES_OK);
-  es_close(self->rt);
-  self->rt = NULL;
+  static const char *const usual[] = {"return {}", "return { library = { 'lib' } }"};
+  for (size_t i = 0; i < 2; i++) { /* the defaults may be missing */
+    write_file(self, "esrun.lua", usual[i]);
+    assert_int_equal(try_open(self, ":memory:"), ES_OK);
+    es_close(self->rt);
+    self->rt = NULL;
+  }
 }
 
 static void settings_of_another_user_are_refused(void **state) {
