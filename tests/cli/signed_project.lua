@@ -4,9 +4,12 @@ local support = require "tests.cli.support"
 
 local quote = support.quote
 
+-- Makes "full", a device without room: where one may, a node of its own, which nothing that goes wrong can harm.
+local FULL = "mknod full c 1 7 2>/dev/null && true 2>/dev/null >full || ln -sf /dev/full full"
+
 return function()
   local folder, home = support.project(), support.new_folder()
-  local self = { folder = folder, home = home }
+  local self = { folder = folder, home = home, FULL = FULL }
   function self.shell(command, input)
     return support.shell(folder, ("export HOME=%s; unset XDG_STATE_HOME XDG_DATA_HOME XDG_CONFIG_HOME; %s"):format(
       quote(home), command), input)

@@ -2,6 +2,7 @@
 -- folder, a git repository, a command of the operator's. Which ones, the user's own configuration says.
 
 local errors = require "esrun.cli.errors"
+local result_file = require "esrun.cli.result_file"
 local user = require "esrun.cli.user"
 
 local anchors = {}
@@ -52,7 +53,7 @@ end
 
 local function write_git(folder, store_id, note)
   local name = store_id .. ".checkpoint"
-  local done, why = user.write(folder .. "/" .. name, note)
+  local done, why = result_file.write(folder .. "/" .. name, note)
   if not done then return nil, why end
   local git = "git -C " .. user.quote(folder) .. " "
   local commands = git .. "add " .. name .. " && { " .. git .. "diff --cached --quiet -- " .. name .. " || " .. git
@@ -78,7 +79,7 @@ function anchors.write(config, store_id, note)
     if not done then failed = failed or ("the anchor %s did not take the checkpoint: %s"):format(name, why) end
   end
   for _, anchor in each(config, store_id) do
-    if anchor.file then try(file_path(anchor, store_id), user.write(file_path(anchor, store_id), note)) end
+    if anchor.file then try(file_path(anchor, store_id), result_file.write(file_path(anchor, store_id), note)) end
     if anchor.git then try(anchor.git, write_git(anchor.git, store_id, note)) end
     if anchor.command then try(anchor.command, write_command(anchor.command, store_id, note)) end
   end

@@ -3,7 +3,10 @@
 
 local core = require "esrun.core"
 local errors = require "esrun.cli.errors"
+local files = require "esrun.files"
 local ledger = require "esrun.ledger"
+local result_file = require "esrun.cli.result_file"
+local system = require "esrun.system"
 local user = require "esrun.cli.user"
 
 local bundle = {}
@@ -41,6 +44,13 @@ local function must(done, why)
   return done
 end
 
+-- A file of the bundle, on disk.
+local function put(path, text)
+  local file <close> = must(io.open(path, "wb"))
+  must(file:write(text))
+  must(system.sync(file))
+end
+
 local function verifier_key(given, store_id)
   if given then
     if given:find("^[^+]+%+%x+%+") then return given end
@@ -50,10 +60,11 @@ local function verifier_key(given, store_id)
   return key or errors.usage("whose key signs this ledger?", "give the verifier key with --vkey")
 end
 
--- Events and their proofs; answers the checkpoint that covers them.
+-- Events and their proofs; answers the checkpoint that covers them, its size and how many events are here.
 local function write_events(es, filter, folder)
   local file = must(io.open(folder .. "/events.jsonl", "wb"))
   local checkpoint, size
+  local count = 0
   for line in es:events(filter) do
     local event = core.decode(line)
     if size and event.position > size then break end
@@ -63,11 +74,13 @@ local function write_events(es, filter, folder)
     checkpoint = checkpoint or proof:match("\n\n(.*)$")
     size = size or math.tointeger(tonumber(checkpoint:match("^[^\n]*\n(%d+)\n")))
     must(file:write(line, "\n"))
-    must(user.write(("%s/proofs/%d.tlog-proof"):format(folder, event.position), proof))
+    put(("%s/proofs/%d.tlog-proof"):format(folder, event.position), proof)
+    count = count + 1
   end
+  must(system.sync(file))
   must(file:close())
   return checkpoint or errors.fail(5, "there is nothing to bundle: no event that was chosen is signed",
-    "make a checkpoint first: esrun checkpoint"), size
+    "make a checkpoint first: esrun checkpoint"), size, count
 end
 
 local function sign(folder, key_path)
@@ -75,40 +88,46 @@ local function sign(folder, key_path)
   local signature, public_key, code, details = ledger.sign_detached(
     { path = key_path, passphrase = os.getenv "ESRUN_KEY_PASSPHRASE" }, sums)
   errors.check(signature, public_key, code, details)
-  must(user.write(folder .. "/SHA256SUMS.sig", signature))
-  must(user.write(folder .. "/signer.pem", public_key))
+  put(folder .. "/SHA256SUMS.sig", signature)
+  put(folder .. "/signer.pem", public_key)
 end
 
 local function fill(es, filter, folder, options)
-  must(os.execute("mkdir -p " .. user.quote(folder .. "/proofs")))
+  must(files.make_folder(folder .. "/proofs"))
   local vkey = verifier_key(options.vkey, errors.check(es:info()).store.store_id)
-  local checkpoint, size = write_events(es, filter, folder)
-  must(user.write(folder .. "/checkpoint", checkpoint))
-  must(user.write(folder .. "/vkey", vkey .. "\n"))
+  local checkpoint, size, count = write_events(es, filter, folder)
+  put(folder .. "/checkpoint", checkpoint)
+  put(folder .. "/vkey", vkey .. "\n")
   local signed = options.rsa_key ~= nil
-  must(user.write(folder .. "/README", README:format(size, signed and SIGNATURE or "", signed and " and signer.pem" or "",
-    signed and SIGNATURE_CHECK or "")))
+  put(folder .. "/README", README:format(size, signed and SIGNATURE or "", signed and " and signer.pem" or "",
+    signed and SIGNATURE_CHECK or ""))
   must(os.execute(("cd %s && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs -d '\\n' sha256sum >SHA256SUMS"):format(
     user.quote(folder))), "sha256sum failed")
   if signed then sign(folder, options.rsa_key) end
-  return checkpoint
+  return count
 end
 
---- Makes the folder.
+--- Makes the folder. Until it is whole it has a name that no other run has, and only what was made here is ever removed.
 ---@param options { path: string, vkey: string?, rsa_key: string? }
+---@return { folder: string, event_count: integer } made
 function bundle.write(es, filter, options)
   local path = options.path:gsub("(.)/+$", "%1")
-  local part = path .. ".part"
-  if os.rename(path, path) then errors.usage(path .. " exists already", "choose a folder that is not there yet") end
-  os.execute("rm -rf " .. user.quote(part))
+  if files.kind(path) or files.is_link(path) then
+    errors.usage(path .. " exists already", "choose a folder that is not there yet")
+  end
+  local part = result_file.part(path)
+  local state, why = files.make_folder(part)
+  if state ~= "made" then errors.fail(1, ("cannot make the folder %s: %s"):format(part, why or "it is there already")) end
   local ok, raised = pcall(fill, es, filter, part, options)
   if ok then
-    local done, why = os.rename(part, path)
-    if done then return end
+    local done
+    done, why = os.rename(part, path)
+    if done then return { folder = path, event_count = raised } end
     raised = why
   end
   os.execute("rm -rf " .. user.quote(part))
-  error(raised, 0)
+  if not ok then error(raised, 0) end
+  errors.fail(1, "cannot make the bundle: " .. raised)
 end
 
 return bundle

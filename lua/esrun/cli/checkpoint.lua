@@ -2,6 +2,7 @@
 
 local anchors = require "esrun.cli.anchors"
 local errors = require "esrun.cli.errors"
+local result_file = require "esrun.cli.result_file"
 local signer = require "esrun.cli.signer"
 local user = require "esrun.cli.user"
 
@@ -15,11 +16,12 @@ function checkpoint.define(parser)
     "A signing key (default: ESRUN_SIGNING_KEY, the configured ones, or the one that keygen made). Several sign together."
   parser:flag "--replace-lost-key":description "The key that signed before is lost: the new one signs without it."
   parser:flag "--accept-rollback":description "An older backup was restored: sign although more was signed before."
-  parser:option "-o --out":argname "FILE":description "Write the checkpoint to a file."
+  parser:option "-o --out":argname "FILE":description "Write the checkpoint to a file, which appears when it is complete."
 end
 
 function checkpoint.run(call, args)
   local es = call:open { must_exist = true }
+  if args.out then result_file.check(args.out, es) end
   local store_id = errors.check(es:info()).store.store_id
   local config = user.config()
   local note = errors.check(es:checkpoint { keys = signer.keys(config, store_id, args.key),
@@ -27,10 +29,7 @@ function checkpoint.run(call, args)
   local taken, failure = anchors.write(config, store_id, note)
   if not taken then errors.fail(1, failure, "the checkpoint is signed and kept in the store; run esrun checkpoint again") end
   local size, root = note:match("^[^\n]*\n(%d+)\n([^\n]*)\n")
-  if args.out then
-    local done, why = user.write(args.out, note)
-    if not done then errors.fail(1, "cannot write " .. why) end
-  end
+  if args.out and result_file.must(args.out, note) == "stdout" then return 0 end
   if call.out.mode ~= "table" then
     call.out:json { size = math.tointeger(tonumber(size)), root = root, store_id = store_id, note = note }
   elseif args.out then

@@ -1,7 +1,8 @@
 -- esrun.cli.export: events as JSON lines whose data and metadata are the exact bytes that were hashed, so that a stranger
--- can recompute the chain. A file appears only when it is whole and on disk.
+-- can recompute the chain.
 
 local errors = require "esrun.cli.errors"
+local result_file = require "esrun.cli.result_file"
 local target = require "esrun.cli.target"
 
 local export = {
@@ -20,31 +21,31 @@ function export.define(parser)
   parser:option "-o --out":argname "FILE":description "Write to a file, which appears when it is complete."
 end
 
+-- Answers how many there were.
 local function write_events(call, es, filter)
-  local add = call.out:json_list()
+  local add, count = call.out:json_list(), 0
   local line_of = not filter.form and require "esrun.cli.cortex_file".writer()
   if filter.limit ~= 0 then
-    for event in es:events(filter) do add(line_of and line_of(event) or event) end
+    for event in es:events(filter) do
+      add(line_of and line_of(event) or event)
+      count = count + 1
+    end
   end
   add(nil)
+  return count
 end
 
--- Into FILE.part first: an export that fails leaves no file that looks whole.
 local function write_file(call, es, filter, path)
-  local part = path .. ".part"
-  local file, why = io.open(part, "wb")
-  if not file then errors.fail(1, "cannot write " .. why) end
-  call.out.file = file
-  local ok, raised = pcall(write_events, call, es, filter)
-  call.out.file = io.stdout
-  local synced, done
-  if ok then synced, why = require "esrun.system".sync(file) end
-  local closed, close_why = file:close()
-  if synced and closed then done, why = os.rename(part, path) end
-  if done then return end
-  os.remove(part)
-  if not ok then error(raised, 0) end
-  errors.fail(1, ("cannot write %s: %s"):format(path, why or close_why), "nothing was kept of it")
+  local count
+  local what = result_file.must(path, function(file)
+    call.out.file = file
+    local ok, raised = pcall(write_events, call, es, filter)
+    call.out.file = io.stdout
+    if not ok then error(raised, 0) end
+    count = raised
+    return true
+  end)
+  if what ~= "stdout" and call.out.mode == "json" then call.out:json { file = path, event_count = count } end
 end
 
 function export.run(call, args)
@@ -53,9 +54,11 @@ function export.run(call, args)
   if call.out.mode == "table" then call.out.mode = "jsonl" end -- there is no text form
   local es = call:open { read_only = true }
   local scope <close> = es.context.enter { operator_scope = true }
+  if args.out or args.bundle then result_file.check(args.out or args.bundle, es) end
   if args.bundle then
     if args.format ~= "esrun" then errors.usage("a bundle holds events as esrun exports them, not " .. args.format) end
-    require "esrun.cli.bundle".write(es, filter, { path = args.bundle, vkey = args.vkey, rsa_key = args.rsa_key })
+    local made = require "esrun.cli.bundle".write(es, filter, { path = args.bundle, vkey = args.vkey, rsa_key = args.rsa_key })
+    if call.out.mode == "json" then call.out:json(made) end
   elseif args.out then
     write_file(call, es, filter, args.out)
   else

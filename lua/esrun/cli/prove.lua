@@ -1,8 +1,8 @@
 -- esrun.cli.prove: writes proof files that others check without the store.
 
 local errors = require "esrun.cli.errors"
+local result_file = require "esrun.cli.result_file"
 local target = require "esrun.cli.target"
-local user = require "esrun.cli.user"
 
 local prove = {
   description = "Prove that an event is in the newest signed tree (a c2sp.org/tlog-proof file), or that a signed tree continues "
@@ -27,11 +27,9 @@ function prove.run(call, args)
   end
   local es = call:open { read_only = true }
   local scope <close> = es.context.enter { operator_scope = true }
+  if args.out then result_file.check(args.out, es) end
   local proof = errors.check(es:prove(options))
-  if args.out then
-    local done, why = user.write(args.out, proof)
-    if not done then errors.fail(1, "cannot write " .. why) end
-  end
+  if args.out and result_file.must(args.out, proof) == "stdout" then return 0, scope end
   if call.out.mode ~= "table" then
     call.out:json { proof = proof }
   elseif not args.out then

@@ -28,21 +28,7 @@ function user.read(path)
   local text
   text, why = file:read("a")
   file:close()
-  return text, why
-end
-
---- Writes a file that appears when it is whole and on disk.
-function user.write(path, text)
-  local part = path .. ".part"
-  local file, why = io.open(part, "wb")
-  if not file then return nil, why end
-  local done = file:write(text)
-  local synced
-  if done then synced, why = system.sync(file) end
-  file:close()
-  if synced then done, why = os.rename(part, path) else done = nil end
-  if not done then os.remove(part) end
-  return done, why
+  return text, why and path .. ": " .. why
 end
 
 -- Configuration -----------------------------------------------------------------------------------------------------
