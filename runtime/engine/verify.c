@@ -305,9 +305,10 @@ es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_optio
   *out = (es_verify_report){0};
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   es__ledger_origin(self.origin, rt->store);
-  status = es__store_head_of(&head, rt->store, err);
+  /* The checkpoints before the number of events: what others append and sign meanwhile comes after both. */
+  status = take_heads(&self, err);
+  if (status == ES_OK) status = es__store_head_of(&head, rt->store, err);
   if (status == ES_OK) self.total = head.position;
-  if (status == ES_OK) status = take_heads(&self, err);
   if (status == ES_OK && self.options->since_checkpoint) status = find_start(&after, &self, err);
   if (status == ES_OK) status = scan(&self, after, err);
   if (status == ES_OK) status = check_heads(&self, err);

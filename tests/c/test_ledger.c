@@ -1,4 +1,5 @@
 /* The ledger through esrun.h: keys and their files, checkpoints and the signer's memory. */
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "signed_ledger.h"
@@ -222,6 +223,37 @@ static void two_signers_at_once_take_turns(void **state) {
   assert_int_equal(report.anchored_to, 20);
 }
 
+static void no_false_alarm_while_another_process_signs(void **state) {
+  ledger *self = *state;
+  es_verify_report report;
+  int status, rounds = 0;
+  pay(self, 1);
+  es_close(self->e.rt);
+  self->e.rt = NULL;
+  pid_t child = fork();
+  if (child == 0) {
+    open_engine(&self->e, self->store);
+    for (int round = 0; round < 300; round++) {
+      pay(self, 1);
+      es_free(sign(self));
+    }
+    es_close(self->e.rt);
+    _exit(0);
+  }
+  open_engine(&self->e, self->store);
+  while (waitpid(child, &status, WNOHANG) == 0) {
+    if (verify(self, &report, NULL, 1) != ES_OK) {
+      kill(child, SIGKILL);
+      fail_msg("%s", self->e.err.message);
+    }
+    rounds++;
+  }
+  assert_int_equal(status, 0);
+  assert_true(rounds > 5); /* else nothing was verified meanwhile */
+  assert_int_equal(verify(self, &report, NULL, 1), ES_OK);
+  assert_int_equal(report.anchored_to, 301);
+}
+
 static void while_a_key_is_replaced_both_sign(void **state) {
   ledger *self = *state;
   es_keygen_options options = ES_KEYGEN_INIT;
@@ -348,6 +380,7 @@ int main(void) {
       T(a_damaged_memory_is_told_and_nothing_is_signed),
       T(a_checkpoint_waits_for_the_end_of_a_transaction),
       T(two_signers_at_once_take_turns),
+      T(no_false_alarm_while_another_process_signs),
       T(while_a_key_is_replaced_both_sign),
       T(a_lost_key_is_replaced_when_told_so),
       T(a_rollback_that_is_accepted_covers_the_memory_and_not_the_store),
