@@ -3,6 +3,7 @@
 
 local core = require "esrun.core"
 local errors = require "esrun.cli.errors"
+local output = require "esrun.cli.output"
 local place = require "esrun.cli.place"
 local target = require "esrun.cli.target"
 
@@ -112,11 +113,15 @@ end
 
 -- A group ------------------------------------------------------------------------------------------------------------
 
--- Reads up to `size` lines that are not blank.
+-- Reads up to `size` lines that are not blank. Behind what cannot be read nothing is executed, and nothing of its group.
 local function read_group(run, size)
   local lines = {}
   while #lines < size do
-    local text = run.file:read "L"
+    local text, why = run.file:read "L"
+    if why then
+      run.unread = ("%s cannot be read behind line %d: %s"):format(run.name, run.line, why)
+      return {}
+    end
     if not text then break end
     run.line, run.bytes = run.line + 1, run.bytes + #text
     if text:find "%S" then lines[#lines + 1] = { text = text, line = run.line } end
@@ -148,6 +153,15 @@ local function take_back(results, message, code, details)
   end
 end
 
+-- Commands are done whether or not anybody reads of it: when results cannot be written, the rest is executed all the same.
+local function deliver(run, line, write, ...)
+  if run.undelivered then return end
+  local ok, raised = pcall(write, ...)
+  if ok then return end
+  local why = raised == output.READER_GONE and "the reader went away" or errors.as_failure(raised).message
+  run.undelivered = ("results from line %d on could not be delivered: %s"):format(line, why)
+end
+
 local function run_group(run, lines)
   local results
   local done, message, code, details
@@ -165,10 +179,10 @@ local function run_group(run, lines)
     end
   end
   for _, result in ipairs(results) do
-    run.add(result_line(result))
+    deliver(run, results[1].line, run.add, result_line(result))
     count(run, result)
   end
-  run.call.out:flush()
+  deliver(run, results[1].line, run.call.out.flush, run.call.out)
 end
 
 local function summarise(run)
@@ -185,7 +199,8 @@ function batch.run(call, args)
   if call.out.mode == "table" then call.out.mode = "jsonl" end
   local progress, wipe = call:progress("batch, KiB")
   local run = {
-    call = call, file = file, es = call:open(), frame = frame, stop = args.on_error == "stop", add = call.out:json_list(),
+    call = call, name = args.file == "-" and "standard input" or args.file, file = file, es = call:open(), frame = frame,
+    stop = args.on_error == "stop", add = call.out:json_list(),
     line = 0, bytes = 0, counts = { success = 0, rejected = 0, denied = 0, failed = 0 },
   }
   repeat
@@ -193,12 +208,15 @@ function batch.run(call, args)
     if #lines > 0 then run_group(run, lines) end
     if progress then progress(run.bytes // 1024, math.max(bytes or run.bytes, run.bytes) // 1024) end
   until #lines == 0 or run.stopped
-  run.add(nil)
+  deliver(run, run.line, run.add)
   wipe()
   summarise(run)
-  if not run.first then return 0 end
-  local failure = run.first.failure
-  errors.fail(failure.exit_status, ("line %d: %s"):format(run.first.line, failure.message), failure.hint)
+  local failure, problems = run.first and run.first.failure, {}
+  if failure then problems[1] = ("line %d: %s"):format(run.first.line, failure.message) end
+  problems[#problems + 1] = run.unread
+  problems[#problems + 1] = run.undelivered
+  if #problems == 0 then return 0 end
+  errors.fail(failure and failure.exit_status or 1, table.concat(problems, "; "), failure and failure.hint)
 end
 
 return batch

@@ -4,6 +4,7 @@
 local core = require "esrun.core"
 local cortex = require "esrun.cortex"
 local errors = require "esrun.cli.errors"
+local place = require "esrun.cli.place"
 
 local cortex_file = {}
 
@@ -25,11 +26,11 @@ function cortex_file.writer()
 end
 
 -- Stops at the first break, as the documents' verification does.
-local function check(file)
+local function check(file, path)
   local report = { entry_count = 0, head_hash = core.null, cannot_see = core.array(CANNOT_SEE) }
   local previous_hash = cortex.GENESIS
   local number = 0
-  for line in file:lines() do
+  for line in function() return place.read(file, path, "l") end do
     number = number + 1
     local hash, reason = cortex.check(line, previous_hash)
     if not hash then
@@ -44,8 +45,8 @@ end
 
 --- Checks a file and says what the check is worth; returns the exit status.
 function cortex_file.verify(call, path)
-  local file <close> = require "esrun.cli.place".input(path)
-  local report = check(file)
+  local file <close> = place.input(path)
+  local report = check(file, path)
   local out = call.out
   if out.mode ~= "table" then
     out:json(report)

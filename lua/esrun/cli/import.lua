@@ -39,14 +39,17 @@ local function options_of(args)
   if not args.map then return options end
   if not args.name then errors.usage("--map needs a name for the source", "add --name NAME: the events' actor is import:NAME") end
   local file <close> = place.input(args.map)
-  options.mapping, options.mapping_path = file:read "a", args.map
+  options.mapping, options.mapping_path = place.read(file, args.map, "a"), args.map
   return options
 end
 
 -- Feeds the whole input; the result of the first call that fails, or of the last one.
 local function feed_all(running, file, size, progress)
   local seen = 0
-  for block in function() return file:read(BLOCK) end do
+  while true do
+    local block, why = file:read(BLOCK)
+    if why then return nil, "cannot be read: " .. why end
+    if not block then break end
     local done, message, code, details = running:feed(block)
     if not done then return nil, message, code, details end
     seen = seen + #block

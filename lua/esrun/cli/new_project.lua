@@ -25,13 +25,14 @@ function new_project.define(parser)
     :description(table.concat(about, "; ") .. ".")
 end
 
--- Folders on the way to a path, made one after the other.
-local function make_folders(path)
+-- Folders on the way to a path, made one after the other. `made` gets the paths of those that were not there.
+local function make_folders(path, made)
   local at = path:sub(1, 1) == "/" and "/" or ""
   for part in path:gmatch "[^/]+" do
     at = at .. part
-    local made, why = files.make_folder(at)
-    if not made then errors.fail(1, ("cannot make the folder %s: %s"):format(at, why)) end
+    local state, why = files.make_folder(at)
+    if state == "made" then made[#made + 1] = at end
+    if not state then errors.fail(1, ("cannot make the folder %s: %s"):format(at, why)) end
     at = at .. "/"
   end
 end
@@ -68,9 +69,10 @@ local function adapt(path, text)
   return text
 end
 
-local function write(path, text)
+local function write(path, text, made)
   local file, why = io.open(path, "wb")
   if not file then errors.fail(1, why) end
+  made[#made + 1] = path
   local done, reason = file:write(text)
   local closed, other = file:close()
   if not (done and closed) then errors.fail(1, ("%s: %s"):format(path, reason or other)) end
@@ -90,6 +92,16 @@ local function template_files(name)
   return out, paths
 end
 
+local function make_all(folder, texts, paths, made)
+  make_folders(folder, made)
+  for _, name in ipairs { "aggregates", "projections" } do make_folders(folder .. "/" .. name, made) end
+  for _, path in ipairs(paths) do
+    local inner = path:match "^(.*)/[^/]*$"
+    if inner then make_folders(folder .. "/" .. inner, made) end
+    write(folder .. "/" .. path, texts[path], made)
+  end
+end
+
 local NEXT = {
   document = {
     "esrun test", "esrun exec Document/1 create title=Notes content=Draft --as user:me", "esrun log",
@@ -99,15 +111,15 @@ local NEXT = {
 }
 
 function new_project.run(call, args)
+  if args.folder == "" then errors.usage("the folder's name is empty", "name a new folder: esrun init my-project") end
   local folder = (args.folder or "."):gsub("(.)/+$", "%1")
   check_empty(folder)
   local texts, paths = template_files(args.template)
-  make_folders(folder)
-  for _, name in ipairs { "aggregates", "projections" } do make_folders(folder .. "/" .. name) end
-  for _, path in ipairs(paths) do
-    local inner = path:match "^(.*)/[^/]*$"
-    if inner then make_folders(folder .. "/" .. inner) end
-    write(folder .. "/" .. path, texts[path])
+  local made = {}
+  local ok, raised = pcall(make_all, folder, texts, paths, made)
+  if not ok then -- all of a project or nothing
+    for position = #made, 1, -1 do os.remove(made[position]) end
+    error(raised, 0)
   end
   local out = call.out
   if out.mode ~= "table" then

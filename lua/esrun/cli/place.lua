@@ -20,11 +20,18 @@ end
 function place.input(path)
   if path == "-" then return io.stdin end
   local file, why = io.open(path, "rb")
-  local ok = file and file:read(0) ~= nil or file and file:seek "end" == 0
-  if not ok then errors.fail(1, "cannot read " .. (why or path .. ": not a file")) end
+  if not file then errors.fail(1, "cannot read " .. why) end
+  place.read(file, path, 0)
   local size = file:seek "end"
   file:seek "set"
   return file, size
+end
+
+--- file:read(format), whose failure ends the command: nil is the end of the input and nothing else.
+function place.read(file, path, format)
+  local text, why = file:read(format)
+  if text == nil and why then errors.fail(1, ("cannot read %s: %s"):format(path == "-" and "standard input" or path, why)) end
+  return text
 end
 
 return place
