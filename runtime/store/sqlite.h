@@ -136,11 +136,16 @@ typedef struct es_sqlite {
   es_sqlite_page *spare_page;  /* of a closed cursor, for the next */
 } es_sqlite;
 
-/* sqlite.c. The failure of a call that returned `rc`: path, what was being done, SQLite's words, and how to mend it. */
+/* sqlite_fail.c. The failure of a call that returned `rc`: path, what was being done, SQLite's words, and how to mend it. */
 es_status es__sqlite_fail(es_sqlite *store, int rc, const char *doing, es_error *err);
 /* Damage met while working: ES_ERR_INTEGRITY at a position (0: none). */
 es_status es__sqlite_damage(es_sqlite *store, int64_t position, const char *code, es_error *err,
                             const char *format, ...) ES_PRINTF(5, 6);
+/* What became of an insert of `rows` rows whose step gave `rc`; to be asked right after it. A trigger that is not esrun's can
+ * swallow rows without an error: ES_ERR_INTEGRITY. */
+es_status es__sqlite_inserted(es_sqlite *store, int rc, size_t rows, const char *doing,
+                              es_error *err);
+/* sqlite.c. */
 es_status es__sqlite_statement(sqlite3_stmt **out, es_sqlite *store, es_statement which,
                                es_error *err);
 /* Steps a statement that gives no rows, and resets it. */

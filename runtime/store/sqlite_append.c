@@ -145,11 +145,8 @@ static es_status add_stream(stream_at *at, es_sqlite *store, es_error *err) {
   sqlite3_bind_text64(statement, 3, at->name.aggregate_id.data, at->name.aggregate_id.length,
                       SQLITE_STATIC, SQLITE_UTF8);
   int rc = sqlite3_step(statement);
-  if (rc == SQLITE_DONE) {
-    at->stream_id = sqlite3_last_insert_rowid(store->db);
-  } else {
-    status = es__sqlite_fail(store, rc, "storing a stream", err);
-  }
+  status = es__sqlite_inserted(store, rc, 1, "storing a stream", err);
+  if (status == ES_OK) at->stream_id = sqlite3_last_insert_rowid(store->db);
   sqlite3_reset(statement);
   return status;
 }
@@ -262,7 +259,7 @@ static es_status insert(es_sqlite *store, es_statement which, const event_row *r
   for (size_t i = 0; i < count; i++)
     bind_row(statement, (int)i * COLUMN_COUNT, &rows[i]);
   int rc = sqlite3_step(statement);
-  if (rc != SQLITE_DONE) status = es__sqlite_fail(store, rc, "storing an event", err);
+  status = es__sqlite_inserted(store, rc, count, "storing an event", err);
   sqlite3_reset(statement);
   sqlite3_clear_bindings(statement); /* they point into the caller's events */
   if ((rc & 0xFF) == SQLITE_CONSTRAINT) {

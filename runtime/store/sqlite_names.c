@@ -75,11 +75,10 @@ es_status es__sqlite_name_intern(int64_t *out, es_sqlite *store, es_name_kind ki
   sqlite3_bind_int(statement, 1, (int)kind);
   bind_text(statement, 2, name);
   int rc = sqlite3_step(statement);
-  if (rc == SQLITE_DONE) {
+  status = es__sqlite_inserted(store, rc, 1, "storing a name", err);
+  if (status == ES_OK) {
     *out = sqlite3_last_insert_rowid(store->db);
     fill_slot(slot_of_text(store, kind, name), *out, (int)kind, name);
-  } else {
-    status = es__sqlite_fail(store, rc, "storing a name", err);
   }
   sqlite3_reset(statement);
   return status;

@@ -92,8 +92,7 @@ es_status es__sqlite_add_reply(es_sqlite *store, const es_commit *commit, es_err
   sqlite3_bind_int64(add, 6, record.created_at);
   sqlite3_bind_text64(add, 7, record.body.data, record.body.length, SQLITE_STATIC, SQLITE_UTF8);
   sqlite3_bind_blob(add, 8, checksum, ES_HASH_SIZE, SQLITE_STATIC);
-  rc = sqlite3_step(add);
-  if (rc != SQLITE_DONE) status = es__sqlite_fail(store, rc, "storing a reply", err);
+  status = es__sqlite_inserted(store, sqlite3_step(add), 1, "storing a reply", err);
   sqlite3_reset(add);
   return status;
 }

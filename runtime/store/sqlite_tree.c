@@ -95,7 +95,9 @@ es_status es__sqlite_put_tile(es_store *base, int level, int64_t index, int widt
   es_status status = write_tile(&changed, store, ES_SQL_TILE_GROW, key, width, hashes, err);
 
   if (status != ES_OK || changed > 0) return status;
-  return write_tile(&changed, store, ES_SQL_TILE_ADD, key, width, hashes, err);
+  status = write_tile(&changed, store, ES_SQL_TILE_ADD, key, width, hashes, err);
+  return status == ES_OK ? es__sqlite_inserted(store, SQLITE_DONE, 1, "storing the tree", err)
+                         : status;
 }
 
 /* Tiles that the tree of this size does not have are damage; those it has are compared by es__tree_check. */
@@ -167,8 +169,7 @@ es_status es__sqlite_add_checkpoint(es_store *base, int64_t size, es_text note, 
   sqlite3_bind_int64(add, 2, size);
   sqlite3_bind_text64(add, 3, note.data, note.length, SQLITE_STATIC, SQLITE_UTF8);
   sqlite3_bind_blob(add, 4, checksum, ES_HASH_SIZE, SQLITE_STATIC);
-  rc = sqlite3_step(add);
-  if (rc != SQLITE_DONE) status = es__sqlite_fail(store, rc, "storing a checkpoint", err);
+  status = es__sqlite_inserted(store, sqlite3_step(add), 1, "storing a checkpoint", err);
   sqlite3_reset(add);
   sqlite3_clear_bindings(add);
   return status;

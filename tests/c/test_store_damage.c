@@ -209,6 +209,9 @@ static void damaged_indexes_and_schemas_are_named(void **state) {
       {"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'append', 'upend')"
        " WHERE name = 'events_guard'",
        "schema"},
+      {"CREATE TRIGGER sqliteXstat_h BEFORE INSERT ON events BEGIN SELECT raise(IGNORE); END",
+       "schema"},
+      {"CREATE TABLE sqliteXstat1 (a)", "schema"},
   };
   (void)f;
 
@@ -224,6 +227,62 @@ static void damaged_indexes_and_schemas_are_named(void **state) {
       fail_msg("%s: %s %s", cases[i].sql, found.kind, found.message);
     fixture_remove(&one);
   }
+}
+
+static void what_analyze_leaves_is_no_damage(void **state) {
+  fixture *f = *state;
+  make_rich_store(f);
+  assert_int_equal(raw(f, "ANALYZE"), SQLITE_OK);
+  assert_int_equal(fixture_open(f), ES_OK);
+  assert_sound(f->store, 8);
+}
+
+/* Lays a trigger beside the store that drops rows of the table without an error. */
+static void swallow(fixture *f, const char *table, const char *when) {
+  char sql[256];
+  es__store_close(f->store);
+  f->store = NULL;
+  snprintf(sql, sizeof sql,
+           "CREATE TRIGGER swallow_%s BEFORE INSERT ON %s %s BEGIN SELECT raise(IGNORE); END",
+           table, table, when);
+  assert_int_equal(raw(f, sql), SQLITE_OK);
+  assert_int_equal(fixture_open(f), ES_OK);
+}
+
+/* A commit of `count` events, perhaps with a reply, that must not be acknowledged, nor be there in part. */
+static void refuses_to_append(fixture *f, size_t count, es_reply_record *reply) {
+  es_event events[30];
+  es_store_head before, after;
+  assert_true(count <= sizeof events / sizeof events[0]);
+  for (size_t i = 0; i < count; i++)
+    events[i] = make_event(f, "Document", "a", "DocumentEdited");
+  es_commit commit = {.events = events, .event_count = count, .reply = reply, .now = T0};
+  assert_int_equal(es__store_head_of(&before, f->store, &f->err), ES_OK);
+  assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_ERR_INTEGRITY);
+  assert_string_equal(f->err.code, "not_stored");
+  assert_non_null(strstr(f->err.hint, "esrun verify"));
+  assert_int_equal(es__store_head_of(&after, f->store, &f->err), ES_OK);
+  assert_int_equal(after.position, before.position);
+}
+
+static void rows_that_a_foreign_trigger_swallows_are_not_acknowledged(void **state) {
+  fixture *f = *state;
+  es_reply_record reply = {.event_count = 1, .created_at = T0, .body = {"{}", 2}};
+  es_event stranger;
+  fill(f, 3);
+  swallow(f, "replies", "");
+  refuses_to_append(f, 1, &reply);
+  swallow(f, "checkpoints", "");
+  assert_int_equal(es__store_add_checkpoint(f->store, 3, es__text("note"), &f->err),
+                   ES_ERR_INTEGRITY);
+  swallow(f, "events", "WHEN NEW.position = 23"); /* the last of twenty in one statement */
+  refuses_to_append(f, 20, NULL);
+  refuses_to_append(f, 30, NULL);
+  must_append(f, make_event(f, "Document", "a", "DocumentEdited"));
+  swallow(f, "names", "");
+  stranger = make_event(f, "Document", "a", "NeverSeen");
+  es_commit commit = {.events = &stranger, .event_count = 1, .now = T0};
+  assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_ERR_INTEGRITY);
 }
 
 /* Bytes of the file itself: wherever an index keeps its copy of an event id, a change there must not go unnoticed. */
@@ -276,6 +335,8 @@ int main(void) {
       CLOSED(damage_is_named_by_kind_and_position),
       CLOSED(an_event_under_another_tenant_is_not_read),
       CLOSED(damaged_indexes_and_schemas_are_named),
+      CLOSED(what_analyze_leaves_is_no_damage),
+      OPEN(rows_that_a_foreign_trigger_swallows_are_not_acknowledged),
       OPEN(a_flipped_byte_in_an_index_page_is_named),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,89 @@
+/* sqlite_fail: what SQLite's failures are called and how each is mended, damage met while working, and inserts that stored
+ * less than they were given. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "store/sqlite.h"
+
+static const struct {
+  int rc; /* primary or extended result code; the first row that fits is taken */
+  const char *code;
+  const char *what; /* NULL: SQLite's own words */
+  const char *hint;
+} failures[] = {
+    {SQLITE_FULL, "disk_full", "the disk is full",
+     "make room, then try again: nothing is half done"},
+    {SQLITE_NOTADB, "not_a_store", "this is not an esrun store, nor any SQLite database",
+     "check the path; esrun never overwrites a file that it did not make"},
+    {SQLITE_CORRUPT, "corrupt", "the file is damaged or was cut short",
+     "restore a backup; `sqlite3 FILE .recover` may save events from the damaged file"},
+    {SQLITE_BUSY, "busy", "another program kept the store locked for too long",
+     "programs other than esrun should keep their transactions short; try again"},
+    {SQLITE_LOCKED, "busy", "the store is in use by another statement", NULL},
+    {SQLITE_READONLY, "read_only", "the store cannot be written",
+     "check the permissions of the file and its folder, or open it read-only"},
+    {SQLITE_PERM, "permission", "permission denied", "check the permissions of the file"},
+    {SQLITE_CANTOPEN, "cannot_open", "the file or one beside it (-wal, -shm) cannot be opened",
+     "check that the folder exists and that you may write in it"},
+    {SQLITE_IOERR, "io", "the disk failed", "look at the system's log; check the disk"},
+};
+
+/* Names the file that may not be written, where that is why. */
+static void name_unwritable(const es_sqlite *store, es_error *err) {
+  static const char *const endings[] = {"", "-wal", "-shm"};
+  char path[PATH_MAX];
+
+  for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+    snprintf(path, sizeof path, "%s%s", store->path, endings[i]);
+    if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 || errno != EACCES) continue;
+    es__hint(err, "you may not write %s: run as its owner, or: chmod u+w %s", path, path);
+    return;
+  }
+}
+
+es_status es__sqlite_fail(es_sqlite *store, int rc, const char *doing, es_error *err) {
+  const char *words = store->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(store->db);
+
+  if ((rc & 0xFF) == SQLITE_NOMEM) return es__no_memory(err);
+  for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+    if (failures[i].rc != (rc & 0xFF)) continue;
+    es__fail(err, ES_ERR_STORE, failures[i].code, "%s: %s: %s", store->path, doing,
+             failures[i].what);
+    if (failures[i].hint != NULL) es__hint(err, "%s", failures[i].hint);
+    if (failures[i].rc == SQLITE_READONLY) name_unwritable(store, err);
+    return ES_ERR_STORE;
+  }
+  return es__fail(err, ES_ERR_STORE, "sqlite", "%s: %s: %s", store->path, doing, words);
+}
+
+es_status es__sqlite_damage(es_sqlite *store, int64_t position, const char *code, es_error *err,
+                            const char *format, ...) {
+  char text[256];
+  va_list args;
+
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  es__fail(err, ES_ERR_INTEGRITY, code, "%s: event %lld: %s", store->path, (long long)position,
+           text);
+  es__hint(err, "run `esrun verify` to see all that is damaged, then restore a backup");
+  if (err != NULL) err->position = position;
+  return ES_ERR_INTEGRITY;
+}
+
+es_status es__sqlite_inserted(es_sqlite *store, int rc, size_t rows, const char *doing,
+                              es_error *err) {
+  if (rc != SQLITE_DONE) return es__sqlite_fail(store, rc, doing, err);
+  int64_t stored = sqlite3_changes64(store->db);
+  if (stored == (int64_t)rows) return ES_OK;
+  es__fail(err, ES_ERR_INTEGRITY, "not_stored",
+           "%s: %s: %lld of %zu rows were stored: the file's schema was tampered with", store->path,
+           doing, (long long)stored, rows);
+  es__hint(err, "run `esrun verify` to see what in the schema differs, then restore a backup");
+  return ES_ERR_INTEGRITY;
+}
