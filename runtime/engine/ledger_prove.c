@@ -27,8 +27,32 @@ static es_status find_checkpoint(es_store_checkpoint *out, es_runtime *rt, int64
   return ES_ERR_NOT_FOUND;
 }
 
-/* Puts the event's leaf record into the proof, by which anybody can see what was proved. */
-static es_status take_leaf(es_proof *proof, const es_event *event, es_runtime *rt, es_error *err) {
+/* What the kept checkpoint says, whoever signed it. Its texts point into the note. */
+static es_status read_head(es_tree_head *out, const es_store_checkpoint *kept, es_error *err) {
+  es_note note;
+  es_status status = es__note_split(&note, (es_text){kept->note.data, kept->note.length}, err);
+
+  if (status == ES_OK) status = es__checkpoint_parse(out, note.text, err);
+  if (status == ES_OK && out->size != kept->size)
+    status = es__fail(err, ES_ERR_INTEGRITY, "damaged", "it is of %lld events, not of %lld",
+                      (long long)out->size, (long long)kept->size);
+  if (status == ES_OK) return ES_OK;
+  es__wrap(err, "the store's checkpoint of %lld events", (long long)kept->size);
+  es__hint(err, "esrun verify tells what else is damaged; a backup that verifies can be restored");
+  return status;
+}
+
+static es_status will_not_hold(int64_t position, const char *why, es_error *err) {
+  es__fail(err, ES_ERR_INTEGRITY, "damaged", "not proved: position %lld: %s", (long long)position,
+           why);
+  es__hint(err, "esrun verify tells what else is damaged; a backup that verifies can be restored");
+  if (err != NULL) err->position = position;
+  return ES_ERR_INTEGRITY;
+}
+
+/* Puts the event's leaf record into the proof, by which anybody can see what was proved; *leaf is its hash. */
+static es_status take_leaf(es_hash *leaf, es_proof *proof, const es_event *event, es_runtime *rt,
+                           es_error *err) {
   uint8_t data_hash[ES_HASH_SIZE], metadata_hash[ES_HASH_SIZE];
   es_status status =
       es__sha256(rt->chain, data_hash, event->data.data, event->data.length, NULL, 0, err);
@@ -39,10 +63,15 @@ static es_status take_leaf(es_proof *proof, const es_event *event, es_runtime *r
   if (status != ES_OK) return status;
   es__leaf_encode(&proof->extra, event, data_hash, metadata_hash);
   proof->index = event->position - 1;
-  return proof->extra.failed ? es__no_memory(err) : ES_OK;
+  if (proof->extra.failed) return es__no_memory(err);
+  status = es__chain_hash(rt->chain, leaf->bytes, event, err);
+  if (status == ES_OK && memcmp(leaf->bytes, event->hash, ES_HASH_SIZE) != 0)
+    return will_not_hold(event->position, "the event is not the one whose hash it carries", err);
+  return status;
 }
 
-static es_status find_event(es_proof *proof, es_runtime *rt, const char *event_id, es_error *err) {
+static es_status find_event(es_hash *leaf, es_proof *proof, es_runtime *rt, const char *event_id,
+                            es_error *err) {
   es_filter filter = ES_FILTER_INIT;
   es_cursor *cursor = NULL;
   const es_event *event = NULL;
@@ -53,30 +82,54 @@ static es_status find_event(es_proof *proof, es_runtime *rt, const char *event_i
   if (status == ES_OK) status = es_cursor_next(&event, cursor, err);
   if (status == ES_OK && event == NULL)
     status = es__fail(err, ES_ERR_NOT_FOUND, "unknown_event", "there is no event %s", event_id);
-  if (status == ES_OK) status = take_leaf(proof, event, rt, err);
+  if (status == ES_OK) status = take_leaf(leaf, proof, event, rt, err);
   es_cursor_close(cursor);
   return status;
 }
 
-static es_status prove_event(es_proof *proof, int64_t size, const es_prove_options *options,
-                             es_runtime *rt, const es_tile_reader *reader, es_error *err) {
-  es_status status = find_event(proof, rt, options->event_id, err);
+/* Nobody is handed a proof that would not hold: each is checked against the checkpoint before. */
+static es_status prove_event(es_proof *proof, const es_tree_head *head,
+                             const es_prove_options *options, es_runtime *rt,
+                             const es_tile_reader *reader, es_error *err) {
+  es_hash leaf;
+  es_status status = find_event(&leaf, proof, rt, options->event_id, err);
 
   if (status != ES_OK) return status;
-  if (proof->index >= size) {
+  if (proof->index >= head->size) {
     es__fail(err, ES_ERR_NOT_FOUND, "not_signed",
              "event %s, position %lld, came after the checkpoint of %lld events", options->event_id,
-             (long long)proof->index + 1, (long long)size);
+             (long long)proof->index + 1, (long long)head->size);
     es__hint(err, "make a new one first: esrun checkpoint");
     return ES_ERR_NOT_FOUND;
   }
-  return es__tile_inclusion(&proof->path, proof->index, size, reader, err);
+  status = es__tile_inclusion(&proof->path, proof->index, head->size, reader, err);
+  if (status == ES_OK)
+    status = es__inclusion_check(&proof->path, head->size, &head->root, proof->index, &leaf,
+                                 rt->chain, err);
+  if (status != ES_ERR_INTEGRITY) return status;
+  return will_not_hold(proof->index + 1, "the event and the tree do not lead to the signed root",
+                       err);
+}
+
+static es_status prove_continuation(es_proof *proof, const es_tree_head *head, int64_t from,
+                                    es_runtime *rt, const es_tile_reader *reader, es_error *err) {
+  es_hash old_root;
+  es_status status = es__tile_consistency(&proof->path, from, head->size, reader, err);
+
+  proof->old_size = from;
+  if (status == ES_OK) status = es__tile_root(&old_root, from, reader, err);
+  if (status == ES_OK)
+    status = es__consistency_check(&proof->path, from, &old_root, head->size, &head->root,
+                                   rt->chain, err);
+  if (status != ES_ERR_INTEGRITY) return status;
+  return will_not_hold(from, "from there the tree does not lead to the signed root", err);
 }
 
 es_status es_prove(char **proof_text, es_runtime *rt, const es_prove_options *options,
                    es_error *err) {
   es_tree_tiles *tiles = NULL;
   es_store_checkpoint checkpoint = {0};
+  es_tree_head head;
   es_proof proof = {0};
   es_buf out = {0};
   es_status status = ES_OK;
@@ -91,13 +144,13 @@ es_status es_prove(char **proof_text, es_runtime *rt, const es_prove_options *op
                       "name an event, or the size of an older tree to prove from");
   }
   if (status == ES_OK) status = find_checkpoint(&checkpoint, rt, options->to, err);
+  if (status == ES_OK) status = read_head(&head, &checkpoint, err);
   if (status == ES_OK && options->event_id != NULL) {
     proof.kind = ES_PROOF_INCLUSION;
-    status = prove_event(&proof, checkpoint.size, options, rt, &reader, err);
+    status = prove_event(&proof, &head, options, rt, &reader, err);
   } else if (status == ES_OK) {
     proof.kind = ES_PROOF_CONSISTENCY;
-    proof.old_size = options->from;
-    status = es__tile_consistency(&proof.path, options->from, checkpoint.size, &reader, err);
+    status = prove_continuation(&proof, &head, options->from, rt, &reader, err);
   }
   if (status == ES_OK) {
     proof.note = (es_text){checkpoint.note.data, checkpoint.note.length};

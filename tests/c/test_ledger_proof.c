@@ -1,4 +1,5 @@
 /* The ledger through esrun.h: verifying in threads and from a checkpoint on, proofs with and without the event. */
+#include "engine/runtime.h"
 #include "signed_ledger.h"
 
 /* ---- Verification ------------------------------------------------------------------------------------------ */
@@ -163,6 +164,42 @@ static void what_was_not_signed_cannot_be_proved(void **state) {
   assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_ERR_USAGE);
 }
 
+/* Nobody is handed evidence that would not hold: neither of an edited event nor of one whose hash was made to fit it. */
+static void an_event_that_was_changed_is_not_proved(void **state) {
+  ledger *self = *state;
+  es_prove_options options = ES_PROVE_INIT;
+  char id[ES_ID_TEXT_SIZE], hex[2 * ES_HASH_SIZE + 1], *proof;
+  uint8_t hash[ES_HASH_SIZE];
+  es_filter filter = ES_FILTER_INIT;
+  es_cursor *cursor;
+  const es_event *event;
+  pay(self, 5);
+  es_free(sign(self));
+  es_free(event_line(self, 2, id));
+  options.event_id = id;
+  es_close(self->e.rt);
+  shell("sqlite3 %s \"DROP TRIGGER events_no_update; UPDATE events SET data = '{\\\"cents\\\":6}'"
+        " WHERE position = 2\"",
+        self->store);
+  open_engine(&self->e, self->store);
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_ERR_INTEGRITY);
+  assert_null(proof);
+  assert_int_equal(self->e.err.position, 2);
+  assert_non_null(strstr(self->e.err.message, "position 2"));
+  assert_non_null(strstr(self->e.err.hint, "esrun verify"));
+  filter.event_id = id;
+  assert_int_equal(es_read(&cursor, self->e.rt, &filter, &self->e.err), ES_OK);
+  assert_int_equal(es_cursor_next(&event, cursor, &self->e.err), ES_OK);
+  assert_int_equal(es__chain_hash(self->e.rt->chain, hash, event, &self->e.err), ES_OK);
+  es_cursor_close(cursor);
+  es__hex(hex, hash, ES_HASH_SIZE);
+  es_close(self->e.rt);
+  shell("sqlite3 %s \"UPDATE events SET hash = X'%s' WHERE position = 2\"", self->store, hex);
+  open_engine(&self->e, self->store);
+  assert_int_equal(es_prove(&proof, self->e.rt, &options, &self->e.err), ES_ERR_INTEGRITY);
+  assert_int_equal(self->e.err.position, 2);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -171,6 +208,7 @@ int main(void) {
       T(a_proof_convinces_without_the_store_and_only_of_its_event),
       T(a_proof_cut_anywhere_proves_nothing),
       T(a_tree_is_proved_to_continue_an_older_one),
+      T(an_event_that_was_changed_is_not_proved),
       T(what_was_not_signed_cannot_be_proved),
   };
   return cmocka_run_group_tests_name("ledger_proof", tests, NULL, NULL);
