@@ -185,5 +185,10 @@ es_status es__csv_end(bool *row, es_csv *csv, es_buf *out, es_error *err) {
     return malformed(err, csv->quote_line, "a quoted field has no closing quote");
   if (csv->state == AT_LINE_FEED)
     return malformed(err, csv->line, "a carriage return without a line feed");
-  return csv->state == AT_ROW ? ES_OK : end_row(row, csv, out, err);
+  es_status status = csv->state == AT_ROW ? ES_OK : end_row(row, csv, out, err);
+  if (status == ES_OK && !csv->has_heading) {
+    malformed(err, 1, "there is no heading: the first row names the columns");
+    status = ES_ERR_USAGE;
+  }
+  return status;
 }

@@ -27,7 +27,7 @@ typedef struct es_csv {
  * line. */
 es_status es__csv_next(bool *row, size_t *used, es_csv *csv, es_buf *out, const char *bytes,
                        size_t length, es_error *err);
-/* The input ended: the same for a last row without a line end. */
+/* The input ended: the same for a last row without a line end. An input without a heading is refused. */
 es_status es__csv_end(bool *row, es_csv *csv, es_buf *out, es_error *err);
 void es__csv_free(es_csv *csv);
 

@@ -444,7 +444,7 @@ static es_status finish(es_import *import, es_error *err) {
 
   if (import->form == ES_IMPORT_CSV) {
     status = es__csv_end(&row, &import->csv, &import->pending, err);
-    import->report.line_count = import->csv.line - (row ? 0 : 1);
+    if (status == ES_OK) import->report.line_count = import->csv.line - (row ? 0 : 1);
     if (status == ES_OK && row) status = take_csv_row(import, err);
   } else if (import->pending.length > 0) {
     status = take_line(import, import->pending.data, import->pending.length, err);
