@@ -223,11 +223,12 @@ static es_status find_store(char **out, const es_options *given, es_error *err) 
   es_options options = ES_OPTIONS_INIT;
   es_settings settings = {0};
 
+  *out = NULL;
+  if (given == NULL) return es__no_options(err);
   es__take_options(&options, given, sizeof options);
   es_status status = es__settings_read(&settings, options.project_path, err);
   const char *path = options.store_path != NULL ? options.store_path : settings.store;
 
-  *out = NULL;
   if (status != ES_OK) return status;
   if (path == NULL || strcmp(path, ":memory:") == 0) {
     status = es__fail(err, ES_ERR_USAGE, "no_store", "no store's file is named");

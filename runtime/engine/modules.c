@@ -356,6 +356,15 @@ static int load_one(lua_State *L) {
   return 0;
 }
 
+/* Nothing may require it, and then nobody would ever hear of its mistake. */
+static int compile_one(lua_State *L) {
+  const loading *job = lua_touserdata(L, 1);
+  const es_module *module = &job->modules->items[job->index];
+
+  es__domain_compile(L, module->text, module->length, module->chunk_name);
+  return 0;
+}
+
 static bool is_library(const es_module *module) { return module->require_name != NULL; }
 
 /* Most programs that run a command or show a state never ask for these, and they come with the runtime, so that nobody waits
@@ -371,8 +380,12 @@ static es_status load_all(es_domain *domain, es_modules *modules, bool waiting, 
   lua_gc(L, LUA_GCSTOP); /* what a module declares stays; memory limits collect all the same */
   for (size_t i = 0; i < modules->count && status == ES_OK; i++) {
     loading job = {modules, i, NULL};
-    if (is_library(&modules->items[i]) || can_wait(&modules->items[i]) != waiting) continue;
-    status = es__domain_run(domain, load_one, &job, err);
+    const es_module *module = &modules->items[i];
+    if (is_library(module)) {
+      if (module->given && !waiting) status = es__domain_run(domain, compile_one, &job, err);
+    } else if (can_wait(module) == waiting) {
+      status = es__domain_run(domain, load_one, &job, err);
+    }
   }
   lua_gc(L, LUA_GCRESTART);
   return status;

@@ -100,6 +100,30 @@ es_status es__projections_ready(es_runtime *rt, es_error *err) {
   return status;
 }
 
+es_status es__no_options(es_error *err) {
+  es__fail(err, ES_ERR_USAGE, "no_options", "options are needed");
+  es__hint(err, "es_options options = ES_OPTIONS_INIT; then set what differs");
+  return ES_ERR_USAGE;
+}
+
+static es_status check_limit(const char *name, int64_t value, int64_t most, es_error *err) {
+  if (value >= 0 && value <= most) return ES_OK;
+  es__fail(err, ES_ERR_USAGE, "bad_option", "%s: %lld is no limit", name, (long long)value);
+  es__hint(err, "give a number above 0, or 0 for the default");
+  return ES_ERR_USAGE;
+}
+
+static es_status check_options(const es_options *options, es_error *err) {
+  es_status status = check_limit("time_limit_ms", options->time_limit_ms, INT64_MAX / 1000, err);
+
+  if (status == ES_OK)
+    status = check_limit("memory_limit_bytes", options->memory_limit_bytes, INT64_MAX, err);
+  if (status == ES_OK && options->modules == NULL && options->module_count > 0)
+    status = es__fail(err, ES_ERR_USAGE, "bad_module", "module_count is %zu, and modules is NULL",
+                      options->module_count);
+  return status;
+}
+
 void es__take_options(void *out, const void *given, size_t known_size) {
   size_t size;
 
@@ -109,12 +133,16 @@ void es__take_options(void *out, const void *given, size_t known_size) {
 
 es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
   es_options known = ES_OPTIONS_INIT, *options = &known;
-  es_runtime *rt = calloc(1, sizeof *rt);
+  es_runtime *rt;
   es_status status;
 
   *out = NULL;
-  if (rt == NULL) return es__no_memory(err);
+  if (given == NULL) return es__no_options(err);
   es__take_options(options, given, sizeof known);
+  status = check_options(options, err);
+  if (status != ES_OK) return status;
+  rt = calloc(1, sizeof *rt);
+  if (rt == NULL) return es__no_memory(err);
   es_adopt(rt);
   status = es__settings_read(&rt->settings, options->project_path, err);
   if (status != ES_OK) goto done;

@@ -106,8 +106,8 @@ static es_status take_list(lua_State *L, char *out[], const char *key, const cha
 }
 
 static es_status take_count(lua_State *L, int64_t *out, const char *key, es_error *err) {
-  if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1)
-    return wrong(key, "an integer above 0", err);
+  if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > INT32_MAX)
+    return wrong(key, "an integer above 0 and below 2^31", err);
   *out = lua_tointeger(L, -1);
   return ES_OK;
 }

@@ -217,7 +217,8 @@ typedef struct es_options {
 #define ES_OPTIONS_INIT                                                                            \
   { .size = sizeof(es_options) }
 
-/* Opens the project's modules and its store (created when missing). *out is closed with es_close(). */
+/* Opens the project's modules and its store (created when missing). *out is closed with es_close(). `options` that are NULL,
+ * a limit below 0 and modules without texts are ES_ERR_USAGE. */
 ES_API es_status es_open(es_runtime **out, const es_options *options, es_error *err);
 
 /* Reads the modules anew, loads and checks them in a new domain state, and puts them in force only if all of that

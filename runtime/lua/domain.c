@@ -124,8 +124,10 @@ static es_status limit_error(es_domain *domain, es_error *err) {
              (double)domain->options.time_limit_us / 1000.0);
     es__hint(err, "look for a loop that does not end, or for work that grows with the data");
   } else {
-    es__fail(err, ES_ERR_LUA, "memory_limit", "%s%sout of memory: the limit is %.10g MiB", at,
-             colon, (double)limits->memory_limit / (1024.0 * 1024.0));
+    bool in_mib = limits->memory_limit >= 1024 * 1024;
+    es__fail(err, ES_ERR_LUA, "memory_limit", "%s%sout of memory: the limit is %.10g %s", at, colon,
+             (double)limits->memory_limit / (in_mib ? 1024.0 * 1024.0 : 1.0),
+             in_mib ? "MiB" : "bytes");
     es__hint(err, "look for a table or text that grows without end");
   }
   return ES_ERR_LUA;
@@ -218,7 +220,7 @@ done:
 
 /* ---- loading ---- */
 
-void es__domain_load(lua_State *L, const char *source, size_t length, const char *chunk_name) {
+void es__domain_compile(lua_State *L, const char *source, size_t length, const char *chunk_name) {
   char name[256];
 
   luaL_checkstack(L, 4, NULL);
@@ -227,6 +229,10 @@ void es__domain_load(lua_State *L, const char *source, size_t length, const char
   snprintf(name, sizeof name, "@%s", chunk_name);
   int status = luaL_loadbufferx(L, source, length, name, "t");
   if (status != LUA_OK) es__rethrow(L, status);
+}
+
+void es__domain_load(lua_State *L, const char *source, size_t length, const char *chunk_name) {
+  es__domain_compile(L, source, length, chunk_name);
   es__environment_push(L);
   lua_setupvalue(L, -2, 1); /* _ENV, the only upvalue of a chunk */
   lua_call(L, 0, 1);

@@ -52,6 +52,9 @@ _Noreturn void es__domain_raise(lua_State *L, const es_error *err);
  * and line; bytecode is refused. The environment is the frozen domain environment; assigning a global raises. */
 void es__domain_load(lua_State *L, const char *source, size_t length, const char *chunk_name);
 
+/* The same without running it: pushes the chunk, which has no environment yet. */
+void es__domain_compile(lua_State *L, const char *source, size_t length, const char *chunk_name);
+
 /* Pushes the table of a built-in Lua module (lua/es/NAME.lua, compiled into the library): "es", "es.rule", "es.schema",
  * "es.kernel" … Built-in modules run with the stock libraries, except that patterns are bounded, pairs is ordered and limits
  * pass through pcall; they may require each other and "es.support" (support.c). Domain code can require those that

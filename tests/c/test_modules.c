@@ -115,6 +115,7 @@ static void settings_are_data(void **state) {
       {"return {", "esrun.lua:1:"},
       {"\x1bLua", "esrun.lua"},
       {"return { actors = { prefixes = { 1 } } }", "actors.prefixes"},
+      {"return { limits = { memory_mb = 9223372036854775807 } }", "limits.memory_mb must be"},
       {"return { limits = 3 }", "limits must be a table with names"},
       {"return { actors = { 3 } }", "actors must be a table with names"},
       {"return { aggregates = { x = 'aggregates' } }", "aggregates must be a list"},

@@ -118,6 +118,48 @@ static void a_text_that_does_not_compile_is_named_with_its_line(void **state) {
     fail_msg("%s", self.err.message);
 }
 
+static void fails_to_open(const es_options *options, es_status status, const char *part) {
+  engine self = {.err = ES_ERROR_INIT};
+
+  assert_int_equal(es_open(&self.rt, options, &self.err), status);
+  assert_null(self.rt);
+  if (strstr(self.err.message, part) == NULL) fail_msg("%s", self.err.message);
+}
+
+static void a_library_text_that_nobody_requires_must_compile(void **state) {
+  es_module_source wrong[] = {sources[0], sources[1], {"lib/more.lua", "return {\n", 0}};
+  es_options options = with_modules();
+  (void)state;
+  options.modules = wrong;
+  options.module_count = 3;
+  fails_to_open(&options, ES_ERR_LUA, "lib/more.lua:");
+  wrong[2].text = "\033Lua";
+  fails_to_open(&options, ES_ERR_LUA, "lib/more.lua: bytecode is refused");
+}
+
+static void options_that_cannot_be_meant_are_refused(void **state) {
+  static const es_options none = ES_OPTIONS_INIT;
+  es_options options = with_modules();
+  es_layout layout;
+  es_error err = ES_ERROR_INIT;
+  (void)state;
+  fails_to_open(NULL, ES_ERR_USAGE, "options are needed");
+  assert_int_equal(es_store_layout(&layout, NULL, &err), ES_ERR_USAGE);
+  options.modules = NULL;
+  fails_to_open(&options, ES_ERR_USAGE, "module_count is 2, and modules is NULL");
+  options = none;
+  options.store_path = ":memory:";
+  options.time_limit_ms = -5;
+  fails_to_open(&options, ES_ERR_USAGE, "time_limit_ms: -5 is no limit");
+  options.time_limit_ms = INT64_MAX;
+  fails_to_open(&options, ES_ERR_USAGE, "time_limit_ms: 9223372036854775807 is no limit");
+  options.time_limit_ms = 0;
+  options.memory_limit_bytes = -1;
+  fails_to_open(&options, ES_ERR_USAGE, "memory_limit_bytes: -1 is no limit");
+  options.memory_limit_bytes = 10;
+  fails_to_open(&options, ES_ERR_LUA, "the limit is 10 bytes");
+}
+
 static void bytecode_is_no_text(void **state) {
   es_module_source wrong = {"aggregates/wrong.lua", "\033Lua", 4};
   es_options options = ES_OPTIONS_INIT;
@@ -381,6 +423,8 @@ int main(void) {
       cmocka_unit_test(modules_given_as_texts_run_without_any_file),
       cmocka_unit_test(modules_given_as_texts_stand_beside_a_project),
       cmocka_unit_test(a_text_that_does_not_compile_is_named_with_its_line),
+      cmocka_unit_test(a_library_text_that_nobody_requires_must_compile),
+      cmocka_unit_test(options_that_cannot_be_meant_are_refused),
       cmocka_unit_test(bytecode_is_no_text),
       cmocka_unit_test(a_text_needs_the_path_of_a_module),
       cmocka_unit_test(the_memory_of_domain_states_comes_from_the_allocator),
