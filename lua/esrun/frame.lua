@@ -59,6 +59,7 @@ end
 ---@return table? members for the core; nil when the table has no field of a frame
 function frame.take(given, others, what, level)
   local members
+  if type(given) ~= "table" then error(("%s: table expected, got %s"):format(what, type(given)), level or 3) end
   for name, value in pairs(given) do
     if MEMBERS[name] or METADATA[name] then
       members = members or {}

@@ -71,6 +71,7 @@ local POLICY = { events = true, seconds = true, keys = true, memory = true, deli
 -- The policy as the core takes it, or nil when the store is one that is not signed.
 local function policy_of(given, handle)
   local policy = {}
+  if type(given) ~= "table" then error("esrun.open: checkpoint: table expected, got " .. type(given), 3) end
   for name, value in pairs(given) do
     if not POLICY[name] then error(("esrun.open: unknown member '%s' of checkpoint"):format(tostring(name)), 3) end
     policy[name] = value
@@ -87,6 +88,7 @@ end
 ---@return esrun.Details? details
 function esrun.open(options)
   local given = {}
+  if type(options or given) ~= "table" then error("esrun.open: table expected, got " .. type(options), 2) end
   for name, value in pairs(esrun.defaults) do given[name] = value end
   for name, value in pairs(options or {}) do
     if not OPTIONS[name] then error(("esrun.open: unknown option '%s'"):format(tostring(name)), 2) end
@@ -136,6 +138,7 @@ end
 ---@return esrun.Details? details
 function esrun.restore(file, place, options)
   options = options or {}
+  if type(place) ~= "table" then error("esrun.restore: place: table expected, got " .. type(place), 2) end
   return core.restore { file = file, project = place.project, store = place.store,
     accept_rollback = options.accept_rollback, evidence = options.evidence, memory = options.memory }
 end
@@ -147,6 +150,7 @@ end
 ---@return string? code
 ---@return esrun.Details? details
 function esrun.layout(place)
+  if type(place) ~= "table" then error("esrun.layout: place: table expected, got " .. type(place), 2) end
   return core.layout { project = place.project, store = place.store }
 end
 

@@ -57,6 +57,7 @@ local function check_target(target, what)
 end
 
 local function check_options(options, known, what)
+  if type(options) ~= "table" then error(("%s: table expected, got %s"):format(what, type(options)), 3) end
   for name in pairs(options) do
     if not known[name] then error(("%s: unknown option '%s'"):format(what, tostring(name)), 3) end
   end

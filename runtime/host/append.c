@@ -19,7 +19,7 @@ static es_text text_member(lua_State *L, const char *name, int number) {
     if (lua_touserdata(L, -1) == (const void *)es_none) break;
     /* fall through */
   default:
-    luaL_error(L, "event %d: %s: string expected, got %s", number, name, luaL_typename(L, -1));
+    host_error(L, "event %d: %s: string expected, got %s", number, name, luaL_typename(L, -1));
   }
   lua_pop(L, 1);
   return out;
@@ -29,7 +29,7 @@ static int64_t integer_member(lua_State *L, const char *name, int number) {
   int64_t value = 0;
 
   if (lua_getfield(L, -1, name) != LUA_TNIL) {
-    if (!lua_isinteger(L, -1)) luaL_error(L, "event %d: %s: integer expected", number, name);
+    if (!lua_isinteger(L, -1)) host_error(L, "event %d: %s: integer expected", number, name);
     value = lua_tointeger(L, -1);
   }
   lua_pop(L, 1);
@@ -43,9 +43,9 @@ static int64_t time_member(lua_State *L, const char *name, int number) {
 
   if (type == LUA_TSTRING) {
     if (!es_time_parse(&time_us, lua_tostring(L, -1)))
-      luaL_error(L, "event %d: %s: no RFC 3339 time", number, name);
+      host_error(L, "event %d: %s: no RFC 3339 time", number, name);
   } else if (type != LUA_TNIL) {
-    if (!lua_isinteger(L, -1)) luaL_error(L, "event %d: %s: time expected", number, name);
+    if (!lua_isinteger(L, -1)) host_error(L, "event %d: %s: time expected", number, name);
     time_us = lua_tointeger(L, -1);
   }
   lua_pop(L, 1);
@@ -56,7 +56,7 @@ static bool id_member(lua_State *L, uint8_t out[ES_ID_SIZE], const char *name, i
   es_text text = text_member(L, name, number);
 
   if (text.data == NULL) return false;
-  if (!es_id_parse(out, text.data)) luaL_error(L, "event %d: %s: no UUID", number, name);
+  if (!es_id_parse(out, text.data)) host_error(L, "event %d: %s: no UUID", number, name);
   return true;
 }
 
@@ -111,14 +111,14 @@ static int append(lua_State *L) {
   es_event *events;
   es_buf *text;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
+  host_check_type(L, 2, LUA_TTABLE);
   count = lua_rawlen(L, 2);
   luaL_argcheck(L, count > 0 && count <= EVENTS_MAX, 2, "1 to 10,000 events expected");
   events = lua_newuserdatauv(L, count * sizeof *events, 0);
   text = host_push_buffer(L);
   for (lua_Unsigned i = 0; i < count; i++) {
     if (lua_rawgeti(L, 2, (lua_Integer)i + 1) != LUA_TTABLE)
-      return luaL_error(L, "event %d: table expected", (int)i + 1);
+      return host_error(L, "event %d: table expected", (int)i + 1);
     read_envelope(L, &events[i], (int)i + 1);
     json_member(L, &events[i].data, text, "data", &err);
     if (err.status == ES_OK) json_member(L, &events[i].metadata, text, "metadata", &err);

@@ -53,7 +53,7 @@ static int verify(lua_State *L) {
   host_evidence evidence;
   es_status status;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
+  host_check_type(L, 2, LUA_TTABLE);
   host_verify_evidence(L, &options, &evidence);
   host_callback_begin(&finding, L, 2, "on_finding");
   host_callback_begin(&progress, L, 2, "progress");
@@ -92,7 +92,7 @@ static int replay(lua_State *L) {
   host_callback progress;
   es_status status;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
+  host_check_type(L, 2, LUA_TTABLE);
   options.aggregate_type = host_text(L, 2, "aggregate_type");
   options.aggregate_id = host_text(L, 2, "aggregate_id");
   options.check = host_flag(L, 2, "check");

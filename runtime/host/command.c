@@ -38,7 +38,7 @@ static int64_t expected_version(lua_State *L, int index) {
 
   if (version >= 0) return version;
   if (lua_getfield(L, index, "expected_version") != LUA_TNIL)
-    luaL_error(L, "expected_version: integer of at least 0 expected, got %I", (LUAI_UACINT)version);
+    host_error(L, "expected_version: integer of at least 0 expected, got %I", (LUAI_UACINT)version);
   lua_pop(L, 1);
   return version;
 }
@@ -57,7 +57,7 @@ static int execute(lua_State *L) {
   command.aggregate_type = host_check_text(L, 2);
   command.aggregate_id = host_check_text(L, 3);
   command.command = host_check_text(L, 4);
-  luaL_checktype(L, 6, LUA_TTABLE);
+  host_check_type(L, 6, LUA_TTABLE);
   command.expected_version = expected_version(L, 6);
   command.idempotency_key = host_text(L, 6, "idempotency_key");
   command.dry_run = host_flag(L, 6, "dry_run");

@@ -23,17 +23,17 @@ static const char **string_list(lua_State *L, int index, const char *name, size_
 
   *count = 0;
   if (lua_getfield(L, index, name) == LUA_TNIL) return NULL;
-  if (!lua_istable(L, -1)) luaL_error(L, "%s: list of strings expected", name);
+  if (!lua_istable(L, -1)) host_error(L, "%s: list of strings expected", name);
   *count = (size_t)lua_rawlen(L, -1);
   list = lua_newuserdatauv(L, (*count + 1) * sizeof *list, 0);
   lua_insert(L, -2);
   for (size_t i = 0; i < *count; i++) {
     if (lua_rawgeti(L, -1, (lua_Integer)i + 1) != LUA_TSTRING) {
-      luaL_error(L, "%s[%d]: string expected, got %s", name, (int)i + 1, luaL_typename(L, -1));
+      host_error(L, "%s[%d]: string expected, got %s", name, (int)i + 1, luaL_typename(L, -1));
     }
     list[i] = lua_tolstring(L, -1, &length); /* the table keeps the string */
     if (strlen(list[i]) != length)
-      luaL_error(L, "%s[%d]: the text has a NUL byte", name, (int)i + 1);
+      host_error(L, "%s[%d]: the text has a NUL byte", name, (int)i + 1);
     lua_pop(L, 1);
   }
   list[*count] = NULL;
@@ -76,7 +76,7 @@ static int enter(lua_State *L) {
   es_error err = ES_ERROR_INIT;
   host_scope *scope;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
+  host_check_type(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   scope = lua_newuserdatauv(L, sizeof *scope, 1);
   *scope = (host_scope){.host = host, .guarded = guarded};
@@ -103,7 +103,7 @@ static int leave_guarded(lua_State *L, host_scope *scope) {
   es_context_release(scope->before);
   scope->before = NULL;
   if (left_behind == 0) return 0;
-  return luaL_error(L, "context leak: %d frame(s) entered inside were not left", (int)left_behind);
+  return host_error(L, "context leak: %d frame(s) entered inside were not left", (int)left_behind);
 }
 
 /* Leaves the frame. The frames of a closed runtime are gone already. */
@@ -111,14 +111,14 @@ static int leave(lua_State *L) {
   host_scope *scope = luaL_checkudata(L, 1, SCOPE);
   es_error err = ES_ERROR_INIT;
 
-  if (scope->host->rt == NULL) return luaL_error(L, "this runtime is closed");
-  if (!scope->entered) return luaL_error(L, "this context frame was left already");
+  if (scope->host->rt == NULL) return host_error(L, "this runtime is closed");
+  if (!scope->entered) return host_error(L, "this context frame was left already");
   if (scope->guarded) {
     scope->entered = false;
     return leave_guarded(L, scope);
   }
   if (es_context_leave(scope->host->rt, scope->token, &err) != ES_OK) {
-    return luaL_error(L, "%s", err.message);
+    return host_error(L, "%s", err.message);
   }
   scope->entered = false;
   return 0;

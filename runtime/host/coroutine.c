@@ -32,7 +32,7 @@ static void reserve(lua_State *L, host_stacks *stacks, size_t more) {
 
   if (wanted <= stacks->capacity) return;
   entries = realloc(stacks->entries, wanted * sizeof *entries);
-  if (entries == NULL) luaL_error(L, "out of memory");
+  if (entries == NULL) host_error(L, "out of memory");
   stacks->entries = entries;
   stacks->capacity = wanted;
 }

@@ -34,12 +34,12 @@ static int open_import(lua_State *L) {
   size_t form = 0;
   int at;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
-  if (host->import != NULL) return luaL_error(L, "another import is under way");
+  host_check_type(L, 2, LUA_TTABLE);
+  if (host->import != NULL) return host_error(L, "another import is under way");
   const char *name = host_text(L, 2, "form");
   while (name != NULL && form < 3 && strcmp(name, forms[form]) != 0)
     form++;
-  if (form == 3) return luaL_error(L, "form: export, jsonl or csv expected, got '%s'", name);
+  if (form == 3) return host_error(L, "form: export, jsonl or csv expected, got '%s'", name);
   options.form = (es_import_form)form;
   options.append = host_flag(L, 2, "append");
   options.name = host_text(L, 2, "name");
@@ -62,7 +62,7 @@ static int open_import(lua_State *L) {
 static host_import *check_import(lua_State *L) {
   host_import *import = luaL_checkudata(L, 1, IMPORT);
 
-  if (import->import == NULL) luaL_error(L, "this import is over");
+  if (import->import == NULL) host_error(L, "this import is over");
   lua_getiuservalue(L, 1, 1);
   lua_replace(L, 1); /* the caller's frames keep the import */
   host_check(L);
@@ -145,7 +145,7 @@ static int backup(lua_State *L) {
 }
 
 static void take_place(lua_State *L, es_options *options) {
-  luaL_checktype(L, 1, LUA_TTABLE);
+  host_check_type(L, 1, LUA_TTABLE);
   options->project_path = host_text(L, 1, "project");
   options->store_path = host_text(L, 1, "store");
 }
@@ -164,7 +164,7 @@ static int consult_body(lua_State *L) { /* arguments, evidence, store id, the jo
 
   lua_settop(L, 3);
   lua_call(L, 1, 1);
-  luaL_checktype(L, 2, LUA_TTABLE);
+  host_check_type(L, 2, LUA_TTABLE);
   lua_pushvalue(L, 2);
   lua_setfield(L, 1, "evidence");
   host_verify_evidence(L, job->options, &job->evidence);
@@ -214,7 +214,7 @@ int host_restore(lua_State *L) {
 
   take_place(L, &options);
   const char *file = host_text(L, 1, "file");
-  if (file == NULL) return luaL_error(L, "file: string expected");
+  if (file == NULL) return host_error(L, "file: string expected");
   how.memory_path = host_text(L, 1, "memory");
   how.accept_rollback = host_flag(L, 1, "accept_rollback");
   if (lua_getfield(L, 1, "evidence") != LUA_TNIL) how.consult = consult;

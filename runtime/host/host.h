@@ -78,6 +78,13 @@ int host_coroutine_exchange(lua_State *L);
 
 /* ---- support.c ---- */
 
+/* Raises like luaL_error(), which knows %s, %d, %I; blames the first function that is not of this module's own Lua (the
+ * command line's is a user of it). */
+int host_error(lua_State *L, const char *format, ...);
+
+/* Raises when the argument at an index is of another type. */
+void host_check_type(lua_State *L, int index, int type);
+
 void host_support_open(lua_State *L);
 /* Pushes nil, message, code, details and returns 4. */
 int host_fail(lua_State *L, const es_error *err);

@@ -10,12 +10,12 @@ static size_t texts(lua_State *L, int index, const char *out[LIST_MAX]) {
   size_t count;
 
   if (lua_isnoneornil(L, index)) return 0;
-  luaL_checktype(L, index, LUA_TTABLE);
+  host_check_type(L, index, LUA_TTABLE);
   count = lua_rawlen(L, index);
-  if (count > LIST_MAX) luaL_error(L, "at most %d are taken", LIST_MAX);
+  if (count > LIST_MAX) host_error(L, "at most %d are taken", LIST_MAX);
   for (size_t i = 0; i < count; i++) {
     if (lua_rawgeti(L, index, (lua_Integer)i + 1) != LUA_TSTRING)
-      luaL_error(L, "a list of strings is expected");
+      host_error(L, "a list of strings is expected");
     out[i] = lua_tostring(L, -1);
     lua_pop(L, 1); /* the list keeps it */
   }
@@ -27,7 +27,7 @@ static es_signing_key signing_key(lua_State *L) {
   int index = lua_absindex(L, -1);
   es_signing_key key = {0};
 
-  luaL_checktype(L, index, LUA_TTABLE);
+  host_check_type(L, index, LUA_TTABLE);
   key.path = host_text(L, index, "path");
   key.text = host_text(L, index, "text");
   key.passphrase = host_text(L, index, "passphrase");
@@ -41,7 +41,7 @@ int host_keygen(lua_State *L) {
   char **box;
   es_status status;
 
-  luaL_checktype(L, 1, LUA_TTABLE);
+  host_check_type(L, 1, LUA_TTABLE);
   options.name = host_text(L, 1, "name");
   options.path = host_text(L, 1, "path");
   options.passphrase = host_text(L, 1, "passphrase");
@@ -94,7 +94,7 @@ int host_verify_proof(lua_State *L) {
   es_error err = ES_ERROR_INIT;
   char **box;
 
-  luaL_checktype(L, 1, LUA_TTABLE);
+  host_check_type(L, 1, LUA_TTABLE);
   lua_getfield(L, 1, "proof");
   check.proof = luaL_checklstring(L, -1, &check.proof_length);
   lua_getfield(L, 1, "keys");
@@ -110,13 +110,13 @@ int host_verify_proof(lua_State *L) {
 static size_t signing_keys(lua_State *L, es_signing_key out[LIST_MAX]) {
   size_t count;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
+  host_check_type(L, 2, LUA_TTABLE);
   luaL_checkstack(L, 4 * LIST_MAX, NULL);
   lua_getfield(L, 2, "keys");
-  luaL_checktype(L, -1, LUA_TTABLE);
+  host_check_type(L, -1, LUA_TTABLE);
   int list = lua_gettop(L);
   count = lua_rawlen(L, list);
-  if (count > LIST_MAX) luaL_error(L, "at most %d keys are taken", LIST_MAX);
+  if (count > LIST_MAX) host_error(L, "at most %d keys are taken", LIST_MAX);
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, list, (lua_Integer)i + 1);
     out[i] = signing_key(L);
@@ -180,7 +180,7 @@ static int checkpoint_every(lua_State *L) {
   policy.seconds = host_integer(L, 2, "seconds", 0);
   policy.memory_path = host_text(L, 2, "memory");
   if (lua_getfield(L, 2, "deliver") != LUA_TNIL && host->deliver_ref == LUA_NOREF) {
-    luaL_checktype(L, -1, LUA_TFUNCTION);
+    host_check_type(L, -1, LUA_TFUNCTION);
     host->deliver_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     policy.deliver = deliver;
     policy.deliver_data = host;
@@ -197,7 +197,7 @@ static int prove(lua_State *L) {
   es_error err = ES_ERROR_INIT;
   char **box;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
+  host_check_type(L, 2, LUA_TTABLE);
   options.event_id = host_text(L, 2, "event_id");
   options.from = host_integer(L, 2, "from", 0);
   options.to = host_integer(L, 2, "to", 0);
@@ -218,18 +218,18 @@ void host_verify_evidence(lua_State *L, es_verify_options *options, host_evidenc
   options->since_checkpoint = host_flag(L, 2, "since_checkpoint");
   options->anchors = evidence->anchors;
   if (lua_getfield(L, 2, "anchors") == LUA_TNIL) return;
-  luaL_checktype(L, -1, LUA_TTABLE);
+  host_check_type(L, -1, LUA_TTABLE);
   int list = lua_gettop(L);
   options->anchor_count = lua_rawlen(L, list);
-  if (options->anchor_count > LIST_MAX) luaL_error(L, "at most %d anchors are taken", LIST_MAX);
+  if (options->anchor_count > LIST_MAX) host_error(L, "at most %d anchors are taken", LIST_MAX);
   for (size_t i = 0; i < options->anchor_count; i++) {
     lua_rawgeti(L, list, (lua_Integer)i + 1);
-    luaL_checktype(L, -1, LUA_TTABLE);
+    host_check_type(L, -1, LUA_TTABLE);
     int anchor = lua_gettop(L);
     evidence->anchors[i].name = host_text(L, anchor, "name");
     evidence->anchors[i].note = host_text(L, anchor, "note");
     if (evidence->anchors[i].name == NULL || evidence->anchors[i].note == NULL)
-      luaL_error(L, "an anchor is { name = …, note = … }");
+      host_error(L, "an anchor is { name = …, note = … }");
   }
 }
 

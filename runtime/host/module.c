@@ -16,7 +16,7 @@ static int array(lua_State *L) {
     lua_newtable(L);
     lua_replace(L, 1);
   }
-  luaL_checktype(L, 1, LUA_TTABLE);
+  host_check_type(L, 1, LUA_TTABLE);
   es__lua_push_array_metatable(L);
   lua_setmetatable(L, 1);
   return 1;
@@ -114,7 +114,8 @@ static int sha256(lua_State *L) {
 static int find_project(lua_State *L) {
   es_error err = ES_ERROR_INIT;
   char **box = host_push_text(L);
-  es_status status = es_project_find(box, luaL_optstring(L, 1, "."), &err);
+  es_status status =
+      es_project_find(box, lua_isnoneornil(L, 1) ? "." : host_check_text(L, 1), &err);
   return host_push_result(L, status, box, true, &err);
 }
 

@@ -60,7 +60,7 @@ static int query(lua_State *L) {
   if (es_query(host->rt, projection, name, params->data, take_row, rows, &err) != ES_OK) {
     return host_fail(L, &err);
   }
-  if (rows->failed) return luaL_error(L, "out of memory");
+  if (rows->failed) return host_error(L, "out of memory");
   lua_pushlstring(L, rows->data == NULL ? "" : rows->data, rows->length);
   return 1;
 }

@@ -44,7 +44,7 @@ static int64_t time_field(lua_State *L, int index, const char *name) {
   text = host_text(L, index, name);
   if (text == NULL) return 0;
   if (!es_time_parse(&time_us, text)) {
-    luaL_error(L, "%s: \"%s\" is not an RFC 3339 time such as 2026-01-31T12:00:00Z", name, text);
+    host_error(L, "%s: \"%s\" is not an RFC 3339 time such as 2026-01-31T12:00:00Z", name, text);
   }
   return time_us;
 }
@@ -76,7 +76,7 @@ static int read_events(lua_State *L) {
   host_cursor *cursor;
   int at;
 
-  luaL_checktype(L, 2, LUA_TTABLE);
+  host_check_type(L, 2, LUA_TTABLE);
   cursor = lua_newuserdatauv(L, sizeof *cursor, 1);
   *cursor = (host_cursor){.form = (row_form)luaL_checkoption(L, 3, "table", forms)};
   luaL_setmetatable(L, CURSOR);
@@ -110,7 +110,7 @@ static int cursor_next(lua_State *L) {
   const es_event *event = NULL;
   es_error err = ES_ERROR_INIT;
 
-  if (cursor->cursor == NULL) return luaL_error(L, "this reading is closed");
+  if (cursor->cursor == NULL) return host_error(L, "this reading is closed");
   lua_getiuservalue(L, 1, 1);
   lua_replace(L, 1);
   host_check(L);
@@ -135,7 +135,7 @@ static int load(lua_State *L) {
   es_status status;
   int results;
 
-  luaL_checktype(L, 4, LUA_TTABLE);
+  host_check_type(L, 4, LUA_TTABLE);
   options.at_version = host_integer(L, 4, "at_version", 0);
   options.at_time = time_field(L, 4, "at_time");
   box = host_push_text(L);

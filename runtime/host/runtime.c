@@ -25,8 +25,8 @@ host_list *host_open_runtimes(lua_State *L) {
 host_runtime *host_check(lua_State *L) {
   host_runtime *host = luaL_checkudata(L, 1, RUNTIME);
 
-  if (host->rt == NULL) luaL_error(L, "this runtime is closed");
-  if (host->busy > 0) luaL_error(L, "this runtime cannot be used from its own callbacks");
+  if (host->rt == NULL) host_error(L, "this runtime is closed");
+  if (host->busy > 0) host_error(L, "this runtime cannot be used from its own callbacks");
   host->L = L;
   return host;
 }
@@ -34,7 +34,7 @@ host_runtime *host_check(lua_State *L) {
 static int close_runtime(lua_State *L) {
   host_runtime *host = luaL_checkudata(L, 1, RUNTIME);
 
-  if (host->busy > 0) return luaL_error(L, "this runtime cannot be closed from its own callbacks");
+  if (host->busy > 0) return host_error(L, "this runtime cannot be closed from its own callbacks");
   if (host->link != NULL) {
     *host->link = host->next;
     if (host->next != NULL) host->next->link = host->link;
@@ -129,7 +129,7 @@ static int function_ref(lua_State *L, int index, const char *name) {
     lua_pop(L, 1);
     return LUA_NOREF;
   }
-  if (!lua_isfunction(L, -1)) luaL_error(L, "%s: function expected", name);
+  if (!lua_isfunction(L, -1)) host_error(L, "%s: function expected", name);
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
@@ -162,7 +162,7 @@ int host_open(lua_State *L) {
   host_runtime *host;
   int at;
 
-  luaL_checktype(L, 1, LUA_TTABLE);
+  host_check_type(L, 1, LUA_TTABLE);
   host = lua_newuserdatauv(L, sizeof *host, 0);
   at = lua_gettop(L);
   *host = (host_runtime){

@@ -127,7 +127,7 @@ es_status host_write_json(lua_State *L, int index, es_buf *out, const char *root
   lua_pushvalue(L, index);
   lua_pushlightuserdata(L, &call);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) return take_error(L, err);
-  if (out->failed) return luaL_error(L, "out of memory");
+  if (out->failed) return host_error(L, "out of memory");
   return ES_OK;
 }
 
@@ -183,10 +183,43 @@ void host_drop_nulls(lua_State *L) {
 
 /* ---- Arguments ---- */
 
+static bool is_own(const lua_Debug *function) {
+  return strncmp(function->short_src, "lua/esrun/", 10) == 0 &&
+         strncmp(function->short_src, "lua/esrun/cli/", 14) != 0;
+}
+
+int host_error(lua_State *L, const char *format, ...) {
+  lua_Debug function;
+  va_list args;
+  int level = 1;
+
+  while (lua_getstack(L, level, &function) && lua_getinfo(L, "S", &function) != 0 &&
+         (function.what[0] == 'C' || is_own(&function)))
+    level++;
+  luaL_where(L, level);
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+void host_check_type(lua_State *L, int index, int type) {
+  lua_Debug called;
+
+  if (lua_type(L, index) == type) return;
+  bool named = lua_getstack(L, 0, &called) && lua_getinfo(L, "n", &called) && called.name != NULL;
+  host_error(L, "%s%s%s expected, got %s", named ? called.name : "", named ? ": " : "",
+             lua_typename(L, type), luaL_typename(L, index));
+}
+
 const char *host_check_text(lua_State *L, int index) {
   size_t length;
-  const char *text = luaL_checklstring(L, index, &length);
-  luaL_argcheck(L, strlen(text) == length, index, "the text has a NUL byte");
+  const char *text;
+
+  if (!lua_isstring(L, index)) host_check_type(L, index, LUA_TSTRING);
+  text = lua_tolstring(L, index, &length);
+  if (strlen(text) != length) host_error(L, "the text has a NUL byte");
   return text;
 }
 
@@ -203,12 +236,12 @@ const char *host_text(lua_State *L, int index, const char *name) {
     break;
   case LUA_TSTRING:
     text = lua_tolstring(L, -1, &length);
-    if (strlen(text) != length) luaL_error(L, "%s: the text has a NUL byte", name);
+    if (strlen(text) != length) host_error(L, "%s: the text has a NUL byte", name);
     return text;
   default:
     break;
   }
-  luaL_error(L, "%s: string expected, got %s", name, luaL_typename(L, -1));
+  host_error(L, "%s: string expected, got %s", name, luaL_typename(L, -1));
   return NULL;
 }
 
@@ -218,7 +251,7 @@ int64_t host_integer(lua_State *L, int index, const char *name, int64_t absent) 
 
   if (lua_getfield(L, index, name) != LUA_TNIL) {
     value = lua_tointegerx(L, -1, &is_integer);
-    if (!is_integer) luaL_error(L, "%s: integer expected, got %s", name, luaL_typename(L, -1));
+    if (!is_integer) host_error(L, "%s: integer expected, got %s", name, luaL_typename(L, -1));
   }
   lua_pop(L, 1);
   return value;
@@ -229,7 +262,7 @@ bool host_flag(lua_State *L, int index, const char *name) {
 
   lua_getfield(L, index, name);
   if (!lua_isnil(L, -1) && !lua_isboolean(L, -1)) {
-    luaL_error(L, "%s: boolean expected, got %s", name, luaL_typename(L, -1));
+    host_error(L, "%s: boolean expected, got %s", name, luaL_typename(L, -1));
   }
   value = lua_toboolean(L, -1);
   lua_pop(L, 1);
@@ -242,7 +275,7 @@ void host_callback_begin(host_callback *callback, lua_State *L, int index, const
   *callback = (host_callback){.L = L};
   luaL_checkstack(L, 8, NULL);
   if (lua_istable(L, index) && lua_getfield(L, index, name) != LUA_TNIL) {
-    if (!lua_isfunction(L, -1)) luaL_error(L, "%s: function expected", name);
+    if (!lua_isfunction(L, -1)) host_error(L, "%s: function expected", name);
     callback->function = lua_gettop(L);
   }
   lua_pushnil(L);

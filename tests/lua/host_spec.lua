@@ -276,6 +276,37 @@ describe("esrun", function()
       assert.error_matches(function() es:execute("Account/1", nil) end, "string expected")
     end)
 
+    it("blames the line of the caller, not one of its own", function()
+      local closed = assert(esrun.open { store = ":memory:" })
+      closed:close()
+      local scope = { actor_id = 7 }
+      local rows = {
+        { function() esrun.open(7) end, "esrun.open: table expected, got number" },
+        { function() esrun.open { project = 7 } end, "project: string expected, got number" },
+        { function() esrun.open { store = ":memory:", checkpoint = 7 } end, "checkpoint: table expected, got number" },
+        { function() esrun.layout() end, "esrun.layout: place: table expected, got nil" },
+        { function() esrun.restore "x" end, "esrun.restore: place: table expected, got nil" },
+        { function() esrun.find_project {} end, "find_project: string expected, got table" },
+        { function() es:backup() end, "backup: string expected, got nil" },
+        { function() es:execute("Account/1", "open", {}, 7) end, "es:execute: table expected, got number" },
+        { function() es:execute("Account/1", "open", {}, scope) end, "actor_id: string expected, got number" },
+        { function() es:append() end, "append: table expected, got nil" },
+        { function() es:load("Account/1", { at_version = "x" }) end, "at_version: integer expected, got string" },
+        { function() es:events { limit = "x" } end, "limit: integer expected, got string" },
+        { function() es:events(7) end, "es:events: table expected, got number" },
+        { function() es.context.run(scope, print) end, "actor_id: string expected, got number" },
+        { function() closed:info() end, "this runtime is closed" },
+        { function() closed:backup "x" end, "this runtime is closed" },
+        { function() closed.context.depth() end, "this runtime is closed" },
+        { function() closed:execute("Account/1", "open") end, "this runtime is closed" },
+      }
+      for _, row in ipairs(rows) do
+        local _, message = pcall(row[1])
+        assert.matches("tests/lua/host_spec%.lua:%d+: ", message)
+        assert.equal(row[2], (message:gsub("^.-:%d+: ", ""):gsub("^esrun.open: checkpoint", "checkpoint")))
+      end
+    end)
+
     it("refuses an expected version that is none, instead of dropping the condition", function()
       for _, version in ipairs { -1, -2, math.mininteger } do
         local options = { actor_id = "user:x", expected_version = version }
