@@ -11,6 +11,7 @@
 #include <lualib.h>
 
 #include "cli/files.h"
+#include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/process.h"
 #include "cli/system.h"
@@ -35,6 +36,7 @@ static int run(lua_State *L) {
   preload(L, "esrun.system", cli_open_system);
   preload(L, "esrun.files", cli_open_files);
   preload(L, "esrun.process", cli_open_process);
+  preload(L, "esrun.interrupt", cli_open_interrupt);
   preload(L, "esrun.line_editor", cli_open_line_editor);
   lua_getglobal(L, "require");
   lua_pushvalue(L, -1);

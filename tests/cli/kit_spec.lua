@@ -261,21 +261,29 @@ es:load("Account/1").state.cents
   -- The command in `folder` on a terminal; `program` is Python that waits for text with until() and types with os.write(fd, …).
   local function on_terminal(folder, program, environment)
     support.write(folder .. "/terminal.py", [[
-import os, pty, select, sys
+import os, pty, select, signal, sys
 pid, fd = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "xterm"
     os.environ["HOME"] = sys.argv[2]
+    os.environ["LC_ALL"] = "C.UTF-8"
     os.environ.pop("XDG_STATE_HOME", None)
     os.execv(sys.argv[1], [sys.argv[1], "repl"])
-seen = b""
+seen, wanted = b"", b""
+signal.signal(signal.SIGALRM, lambda *_: sys.exit("waited for %r, saw %r" % (wanted, seen[-1000:])))
+signal.alarm(15)
 def until(text):
-    global seen
+    global seen, wanted
+    wanted = text
     while text not in seen:
         chunk = os.read(fd, 4096)
         if not chunk: sys.exit("gone: " + seen.decode("utf8", "replace"))
         seen += chunk
     seen = seen.split(text, 1)[1]
+# The signal itself, since a terminal throws away what is printed just after Ctrl-C. Lua may lose one.
+def interrupt():
+    os.kill(pid, signal.SIGINT)
+    return select.select([fd], [], [], 1)[0]
 # Again and again: libedit shows its prompt and then changes the terminal's mode, in which change Ctrl-D gets lost.
 def end():
     try:
@@ -310,17 +318,57 @@ until(b"> ")
     assert.equal("600\n", support.shell(folder, "stat -c %a " .. support.quote(history)).out)
   end)
 
+  -- Ctrl-C in every place where it may meet the session, which goes on each time. Another prompt is asked for, since the
+  -- terminal may have thrown away the first.
+  local INTERRUPTED = [[
+until(b"> ")
+os.write(fd, b"os.exit(3) \x03\r")
+until(b"> ")
+os.write(fd, b"= {\r")
+until(b">> ")
+os.write(fd, b"\x03\r")
+until(b"> ")
+os.write(fd, b"print 'on' while true do end\r")
+until(b"on\r\n")
+while not interrupt(): pass
+until(b"interrupted\r\n")
+until(b"> ")
+os.write(fd, "#'\u00fc'\r".encode())
+until(b"\n2\r\n")
+until(b"> ")
+os.write(fd, b"40 + 2\r")
+until(b"42\r\n")
+until(b"> ")
+]]
+
+  it("abandons what was typed and stops what runs at Ctrl-C, and goes on", function()
+    on_terminal(with_account(), INTERRUPTED)
+  end)
+
+  it("ends at a third Ctrl-C, when what runs does not stop, with its history kept", function()
+    local folder = with_account()
+    on_terminal(folder, [[
+try:
+    while True: # until the first one meets the search and not the way to it
+        until(b"> ")
+        os.write(fd, b"print 'on' string.find(('a'):rep(9999), '.-.-.-.-b')\r")
+        until(b"on\r\n")
+        while not interrupt(): pass
+        seen += os.read(fd, 4096)
+except OSError: pass # nobody is there any more
+_, status = os.waitpid(pid, 0)
+sys.exit(os.waitstatus_to_exitcode(status) + 2) # ended by signal 2
+]])
+    assert.matches("string.find", support.read(folder .. "/.local/state/esrun/history"), 1, true)
+  end)
+
   it("reads plain lines where libedit is not installed, and says so", function()
     local folder = with_account()
     for _, name in ipairs { "libedit.so.2", "libedit.so.0" } do support.write(folder .. "/lib/" .. name, "no library") end
     on_terminal(folder, [[
 until(b"esrun: lines cannot be edited: libedit is not there: ")
 until(b"hint: install libedit2\r\n")
-until(b"> ")
-os.write(fd, b"40 + 2\r")
-until(b"42\r\n")
-until(b"> ")
-]], "LD_LIBRARY_PATH=" .. support.quote(folder .. "/lib"))
+]] .. INTERRUPTED, "LD_LIBRARY_PATH=" .. support.quote(folder .. "/lib"))
   end)
 end)
 
