@@ -143,6 +143,59 @@ local function append(self, events)
   end
 end
 
+-- A refusal that no expectation looked at would make what follows mean something else; as the last step it would make a
+-- test pass that shows nothing.
+local unspoken = {}
+
+local function describe_unspoken(outcome)
+  outcome.seen = true
+  return ("%s %s was not accepted: %s (%s); say so with then_rejected, then_denied or then_fails"):format(outcome.target,
+    outcome.command, outcome.message, outcome.code)
+end
+
+local function is_unspoken(outcome) return outcome and not outcome.reply and not outcome.seen end
+
+local function settle(self)
+  if is_unspoken(self.outcome) then error(describe_unspoken(self.outcome), 3) end
+end
+
+-- Fails for the first refusal that is left, with the line of its command.
+local function check_unspoken()
+  local outcomes = unspoken
+  unspoken = {}
+  for _, outcome in ipairs(outcomes) do
+    if is_unspoken(outcome) then
+      local message = outcome.where .. describe_unspoken(outcome)
+      local busted = package.loaded.busted
+      if busted then busted.fail(message, 0) end -- a failure of the test, not an error in it
+      error(message, 0)
+    end
+  end
+end
+
+-- With busted a test ends with this check. Elsewhere nobody says where it ends, so the next scenario makes it.
+local function watch_tests()
+  local busted = package.loaded.busted
+  if not busted then return false end
+  busted.subscribe({ "test", "start" }, function(element)
+    local run = element.run
+    element.run = function(...)
+      run(...)
+      check_unspoken()
+    end
+    return nil, true
+  end)
+  busted.subscribe({ "test", "end" }, function()
+    unspoken = {} -- a test that failed said enough
+    return nil, true
+  end)
+  return true
+end
+
+local watches_tests = watch_tests()
+
+local OPTIONS = { project = true, at = true }
+
 --- Opens a runtime on the project's modules with an empty store in memory. Time stands still at `options.at`.
 ---@param options? es.testing.Options
 ---@return esrun.Runtime
@@ -157,6 +210,12 @@ end
 ---@return es.testing.Scenario
 function testing.given(events, options)
   options = options or {}
+  for key in pairs(options) do
+    if not OPTIONS[key] then
+      error(("t.given: unknown option '%s'; there are project and at"):format(tostring(key)), 2)
+    end
+  end
+  if not watches_tests then check_unspoken() end
   local self = setmetatable({ time = options.at or START }, Scenario)
   local project, why = options.project, nil
   if not project then project, why = esrun.find_project() end
@@ -165,15 +224,6 @@ function testing.given(events, options)
   if not self.es then error(why, 2) end
   append(self, events or {})
   return self
-end
-
--- A refusal that no expectation looked at would make what follows mean something else.
-local function settle(self)
-  local outcome = self.outcome
-  if outcome and not outcome.reply and not outcome.seen then
-    error(("%s %s was not accepted: %s (%s); say so with then_rejected, then_denied or then_fails"):format(
-      outcome.target, outcome.command, outcome.message, outcome.code), 3)
-  end
 end
 
 --- More events have happened.
@@ -193,6 +243,20 @@ function Scenario:at(time)
   return self
 end
 
+-- Where the specification is, for a step that calls this: "spec/account_spec.lua:12: ".
+local function line_of_caller()
+  local caller = debug.getinfo(3, "Sl")
+  return ("%s:%d: "):format(caller.short_src, caller.currentline)
+end
+
+-- A frame that is wrong is the specification's mistake, in its line.
+local function run_in(self, frame, f)
+  local done, message = pcall(self.es.context.run, frame or {}, f)
+  if done then return end
+  if type(message) == "string" then message = message:gsub("^[^\n]-testing%.lua:%d+: ", "") end
+  error(message, 3)
+end
+
 --- Somebody gives a command. The frame says who: { actor_id = "user:bob", roles = { "editor" } }.
 ---@param target string TYPE/ID
 ---@param command string
@@ -202,13 +266,14 @@ end
 function Scenario:when(target, command, params, frame)
   settle(self)
   check_target(target, 2)
-  local outcome = { target = target, command = command }
-  self.es.context.run(frame or {}, function()
+  local outcome = { target = target, command = command, where = line_of_caller() }
+  run_in(self, frame, function()
     local reply, message, code, details = self.es:execute(target, command, params)
     outcome.reply, outcome.message, outcome.code, outcome.status = reply, message, code, details and details.status
     outcome.hint = details and details.hint
   end)
   self.outcome, self.target = outcome, target
+  if not outcome.reply then unspoken[#unspoken + 1] = outcome end
   return self
 end
 
@@ -342,7 +407,7 @@ function Scenario:then_rows(projection, query, params, expected, frame)
   local done, message = self.es:project(projection)
   if not done then fail(("the projection %s: %s"):format(projection, message)) end
   local rows
-  self.es.context.run(frame or {}, function() rows, message = self.es:query(projection, query, params) end)
+  run_in(self, frame, function() rows, message = self.es:query(projection, query, params) end)
   if not rows then fail(("the query %s of %s: %s"):format(query, projection, message)) end
   local problem = compare(("%s %s did not answer as expected:"):format(projection, query), without_nulls(expected),
     without_nulls(rows))

@@ -55,6 +55,11 @@ Deletions.queries = {
 return Deletions
 ]]
 
+-- A module built with a sanitizer needs the sanitizer before it.
+local LUA = ("LD_PRELOAD='%s' LUA_PATH='%s' LUA_CPATH='%s' lua5.4"):format(os.getenv "LD_PRELOAD" or "", package.path,
+  package.cpath)
+local function run_busted(folder) return support.shell(folder, LUA .. " /usr/bin/busted --output=plainTerminal spec") end
+
 describe("es.testing", function()
   local folder
 
@@ -167,10 +172,7 @@ it("is wrong", function()
     :then_state { cents = 1 }
 end)
 ]])
-      -- a module built with a sanitizer needs the sanitizer before it
-      local lua = ("LD_PRELOAD='%s' LUA_PATH='%s' LUA_CPATH='%s' lua5.4"):format(os.getenv "LD_PRELOAD" or "", package.path,
-        package.cpath)
-      local result = support.shell(folder, lua .. " /usr/bin/busted --output=plainTerminal spec")
+      local result = run_busted(folder)
       assert.equal(1, result.status)
       assert.matches("0 successes / 1 failure / 0 errors", result.out, 1, true)
       assert.matches("spec/wrong_spec.lua:%d: the state of Account/1 is not as expected:", result.out)
@@ -199,6 +201,51 @@ end)
       assert.matches("Account/1 open was not accepted: Authentication required (unauthenticated)", message, 1, true)
       message = failure(function() given():when("Account/1", "open"):then_state {} end)
       assert.matches("was not accepted", message, 1, true)
+    end)
+
+    it("does not pass over it as the last step of a test, and names the command's line", function()
+      support.write(folder .. "/spec/last_spec.lua", [[
+local t = require "es.testing"
+it("says nothing of a refusal", function()
+  t.given {}
+    :when("Account/1", "open")
+end)
+it("fails otherwise", function()
+  t.given {}:when("Account/1", "open")
+  error "its own"
+end)
+it("says it", function() t.given {}:when("Account/1", "open"):then_denied() end)
+]])
+      local result = run_busted(folder)
+      assert.matches("1 success / 1 failure / 1 error", result.out, 1, true)
+      assert.matches("spec/last_spec.lua:3: Account/1 open was not accepted: Authentication required (unauthenticated)",
+        result.out, 1, true)
+      assert.matches("its own", result.out, 1, true)
+      assert.equal(2, select(2, result.out:gsub("[^\n]+_spec.lua @", "")), result.out)
+    end)
+
+    it("does not pass over it without busted, when the next scenario begins", function()
+      support.write(folder .. "/plain.lua", [[
+local t = require "es.testing"
+t.given {}:when("Account/1", "open")
+t.given {}
+]])
+      local result = support.shell(folder, LUA .. " plain.lua")
+      assert.equal(1, result.status)
+      assert.matches("plain.lua:2: Account/1 open was not accepted", result.err, 1, true)
+    end)
+
+    it("blames the specification's line for a wrong frame or option", function()
+      local here = debug.getinfo(1, "l").currentline
+      local message = failure(function() given({}, { frob = 1 }) end)
+      assert.matches("unknown option 'frob'", message, 1, true)
+      message = failure(function() t.given({}, { project = folder, frob = 1 }) end)
+      assert.matches(("testing_spec.lua:%d: t.given: unknown option 'frob'"):format(here + 3), message, 1, true)
+      message = failure(function() given():when("Account/1", "open", {}, { actor = "x" }) end)
+      assert.matches(("testing_spec.lua:%d: "):format(here + 5), message, 1, true)
+      assert.is_nil(message:find "esrun/testing.lua")
+      message = failure(function() given():then_rows("balances", "richest", {}, {}, { actor = "x" }) end)
+      assert.matches(("testing_spec.lua:%d: "):format(here + 8), message, 1, true)
     end)
 
     it("tells numbers of different types apart, and null from nothing", function()
