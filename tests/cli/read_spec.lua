@@ -285,6 +285,29 @@ AccountOpened by user:jane
     assert.equal(4, #lines_of(run("trace", ids.correlation, "--output", "jsonl").out))
   end)
 
+  it("keeps the lines of a long chain short, with the depth as a number", function()
+    local esrun = require "esrun"
+    local chain = support.project()
+    local es <close> = assert(esrun.open { project = chain })
+    local events, id = {}, "01890a5d-ac96-774b-bcce-b3020000%04x"
+    for position = 1, 300 do
+      events[position] = {
+        aggregate_type = "Account", aggregate_id = "1", event_type = "MoneyMoved", data = { cents = 1 },
+        event_id = id:format(position), correlation_id = id:format(0), causation_id = position > 1 and id:format(position - 1)
+          or nil,
+      }
+    end
+    local scope <close> = es.context.enter { operator_scope = true }
+    assert(es:append(events))
+    local lines = lines_of(support.run(chain, { "trace", id:format(0) }).out)
+    assert.equal(300, #lines)
+    assert.matches("^" .. ("   "):rep(31) .. "└─ MoneyMoved by none", lines[33])
+    assert.matches("^" .. ("   "):rep(32) .. "33: MoneyMoved by none", lines[34])
+    assert.matches("^" .. ("   "):rep(32) .. "299: MoneyMoved by none", lines[300])
+    assert.is_true(#lines[300] < 160)
+    scope:leave()
+  end)
+
   it("does not find what is not there (5), and refuses what is no id (2)", function()
     local result = run("trace", "01890a5d-ac96-774b-bcce-b302099a8057")
     assert.equal(5, result.status)

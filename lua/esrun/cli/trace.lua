@@ -11,51 +11,53 @@ function trace.define(parser)
   parser:flag "--flat":description "In order of position, without the tree."
 end
 
-local function collect(es, filter)
-  local events = {}
-  for event in es:events(filter) do events[#events + 1] = event end
-  return events
+local DEPTH_DRAWN = 32 -- deeper events stand below each other with their depth as a number: each line stays short
+
+local function first(es, filter)
+  for event in es:events(filter) do return event end
 end
 
--- The events of the correlation that the id names, or that the event with this id belongs to.
-local function find(es, id, form)
-  local events = collect(es, { correlation_id = id, form = form })
-  if #events > 0 then return events end
-  local _, named = next(collect(es, { event_id = id, limit = 1 }))
+-- The correlation that the id names, or that the event with this id belongs to.
+local function find(es, id)
+  if first(es, { correlation_id = id, limit = 1 }) then return id end
+  local named = first(es, { event_id = id, limit = 1 })
   if not named then
     errors.fail(5, ("no event and no correlation has the id %s"):format(id),
       "esrun log --output jsonl shows the ids of events")
   end
-  return collect(es, { correlation_id = named.correlation_id, form = form })
+  return named.correlation_id
 end
 
-local function draw(out, events)
-  local children, known = {}, {}
-  for _, event in ipairs(events) do known[event.event_id] = true end
-  local roots = {}
-  for _, event in ipairs(events) do
+local function draw(out, es, filter)
+  local children, known, all = {}, {}, {}
+  for event in es:events(filter) do
+    known[event.event_id] = true
     local cause = event.causation_id
-    if cause and known[cause] then
+    if cause then
       children[cause] = children[cause] or {}
       table.insert(children[cause], event)
-    else
-      roots[#roots + 1] = event
     end
+    all[#all + 1] = event
   end
   -- A chain may be longer than Lua's stack is deep, so the way down is a list.
   local waiting = {}
-  for position = #roots, 1, -1 do waiting[#waiting + 1] = { event = roots[position], lead = "", below = "" } end
+  for position = #all, 1, -1 do
+    local cause = all[position].causation_id
+    if not (cause and known[cause]) then waiting[#waiting + 1] = { event = all[position], depth = 0, lead = "", below = "" } end
+  end
   while #waiting > 0 do
     local node = table.remove(waiting)
     out:line("%s%s", node.lead, event_text.sentence(node.event))
-    local below = children[node.event.event_id] or {}
+    local below, depth = children[node.event.event_id] or {}, node.depth + 1
     for position = #below, 1, -1 do
-      local is_last = position == #below
-      waiting[#waiting + 1] = {
-        event = below[position],
-        lead = node.below .. (is_last and "└─ " or "├─ "),
-        below = node.below .. (is_last and "   " or "│  "),
-      }
+      local is_last, next_node = position == #below, { event = below[position], depth = depth }
+      if depth <= DEPTH_DRAWN then
+        next_node.lead = node.below .. (is_last and "└─ " or "├─ ")
+        next_node.below = node.below .. (is_last and "   " or "│  ")
+      else
+        next_node.lead, next_node.below = ("%s%d: "):format(node.below, depth), node.below
+      end
+      waiting[#waiting + 1] = next_node
     end
   end
 end
@@ -69,15 +71,15 @@ function trace.run(call, args)
   local out = call.out
   local es = call:open { read_only = true }
   local scope <close> = es.context.enter { operator_scope = true }
-  local events = find(es, id, out.mode ~= "table" and "log" or nil)
+  local filter = { correlation_id = find(es, id), form = out.mode ~= "table" and "log" or nil }
   if out.mode ~= "table" then
     local add = out:json_list()
-    for _, event in ipairs(events) do add(event) end
+    for event in es:events(filter) do add(event) end
     add(nil)
   elseif args.flat then
-    for _, event in ipairs(events) do out:line("%s", event_text.sentence(event)) end
+    for event in es:events(filter) do out:line("%s", event_text.sentence(event)) end
   else
-    draw(out, events)
+    draw(out, es, filter)
   end
   return 0, scope
 end
