@@ -61,7 +61,7 @@ A.commands = { all = { allow = rule.anyone, decide = function(_, _, ctx) return 
   it("knows verbs from words that look like verbs", function()
     local past_tense = require "esrun.lint.past_tense"
     for _, name in ipairs { "OrderShipped", "order_paid", "HTTPRequestSent", "UserLoggedIn", "PasswordReset", "CardCut",
-      "PaymentTimedOut", "DocumentMovedToFolder", "GameWon", "AccountRe2Opened" } do
+      "PaymentTimedOut", "ShipSank", "GuestWentHome", "DocumentMovedToFolder", "GameWon", "AccountRe2Opened" } do
       assert.is_true(past_tense(name), name)
     end
     for _, name in ipairs { "CreateOrder", "PutItem", "ReadMessage", "NeedFeed", "Order", "RedBed", "Shed", "Login" } do

@@ -15,6 +15,10 @@ local IRREGULAR = set [[
   said seen sent shaken shone shot shown shrunk slept sold sought spent spoken spun stolen stood stuck struck sung sunk
   sworn swept swum taken taught thought thrown told torn undergone understood undertaken undone unpaid upheld withdrawn
   withheld woken won worn written
+  arose ate awoke became began blew broke chose clove drank drew drove fell flew forbade forgave forgot froze gave
+  grew hid knew mistook oversaw overtook overwrote ran rang resang rewrote rode sang sank shook shrank slew
+  snuck spoke sprang stole strode struck swam swore threw took tore trod undertook undid underwent went withdrew woke
+  wore wove wrote did came overcame outbid redid overthrew overdrew
 ]]
 
 -- The same as the command's own form, so that they count only behind the thing they are about.
