@@ -62,7 +62,7 @@ es_status es_keygen(char **vkey, const es_keygen_options *options, es_error *err
 
 /* Reads a file that only its owner, who must be this user, can read. */
 static es_status read_secret(es_buf *out, const char *path, es_error *err) {
-  int file = open(path, O_RDONLY | O_CLOEXEC);
+  int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is refused, not waited for */
   es_status status = ES_OK;
   struct stat facts;
   char *room;

@@ -41,6 +41,14 @@ typedef struct signing {
       rejected; /* the largest remembered head that is given up; its texts are not to be used */
 } signing;
 
+static bool has_key(const signing *self, const es_vkey *key) {
+  for (size_t i = 0; i < self->key_count; i++) {
+    const es_vkey *known = &self->keys[i].vkey;
+    if (known->id == key->id && memcmp(known->key, key->key, ES_KEY_SIZE) == 0) return true;
+  }
+  return false;
+}
+
 static es_status read_keys(signing *self, const es_checkpoint_options *options, es_error *err) {
   es_status status = ES_OK;
 
@@ -51,10 +59,11 @@ static es_status read_keys(signing *self, const es_checkpoint_options *options, 
     return ES_ERR_USAGE;
   }
   for (size_t i = 0; status == ES_OK && i < options->key_count; i++) {
-    status = es__signing_key_read(&self->keys[i], &options->keys[i], err);
-    if (status == ES_OK) {
+    es_skey *key = &self->keys[self->key_count]; /* one given twice signs once */
+    status = es__signing_key_read(key, &options->keys[i], err);
+    if (status == ES_OK && !has_key(self, &key->vkey)) {
       self->key_count++;
-      status = es__heads_add_key(&self->heads, &self->keys[i].vkey, err);
+      status = es__heads_add_key(&self->heads, &key->vkey, err);
     }
   }
   return status;

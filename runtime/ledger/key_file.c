@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 
+enum { PASSPHRASE_MAX = 1024 }; /* PEM_BUFSIZE, what libcrypto asks for when it opens a key */
+
 void es__key_file_wipe(es_buf *text) {
   if (text->data != NULL) OPENSSL_cleanse(text->data, text->capacity);
   es__buf_free(text);
@@ -29,6 +31,13 @@ es_status es__key_file_print(es_buf *out, const es_skey *key, const char *passph
     es__buf_format(out, "%s\n", text);
     OPENSSL_cleanse(text, sizeof text);
     return out->failed ? es__no_memory(err) : ES_OK;
+  }
+  if (strlen(passphrase) > PASSPHRASE_MAX) { /* libcrypto would write a key that it cannot open */
+    es__fail(err, ES_ERR_USAGE, "long_passphrase",
+             "the passphrase is of %zu bytes, a key takes at most %d", strlen(passphrase),
+             PASSPHRASE_MAX);
+    es__hint(err, "choose a shorter one: the key was not made");
+    return ES_ERR_USAGE;
   }
   pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, ES_KEY_SIZE);
   pem = BIO_new(BIO_s_mem());

@@ -101,6 +101,54 @@ static void a_key_that_belongs_to_another_user_is_refused(void **state) {
   assert_string_equal(self->e.err.code, "key_of_another");
 }
 
+static void a_passphrase_that_no_key_can_be_opened_with_makes_none(void **state) {
+  ledger *self = *state;
+  es_keygen_options options = ES_KEYGEN_INIT;
+  es_signing_key key = {0};
+  char passphrase[1026], path[128], *vkey;
+  memset(passphrase, 'p', sizeof passphrase);
+  passphrase[1025] = '\0';
+  place(path, self, "long");
+  options.name = "example.com/long";
+  options.path = key.path = path;
+  options.passphrase = key.passphrase = passphrase;
+  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_ERR_USAGE);
+  assert_string_equal(self->e.err.code, "long_passphrase");
+  assert_int_not_equal(access(path, F_OK), 0);
+  passphrase[1024] = '\0';
+  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_OK);
+  es_free(vkey);
+  assert_int_equal(es_key_public(&vkey, &key, &self->e.err), ES_OK);
+  es_free(vkey);
+}
+
+static void a_pipe_for_a_key_is_refused_at_once(void **state) {
+  ledger *self = *state;
+  char path[128], *note;
+  place(path, self, "pipe");
+  assert_int_equal(mkfifo(path, 0600), 0);
+  alarm(20); /* instead of waiting for ever */
+  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE);
+  alarm(0);
+  assert_non_null(strstr(self->e.err.message, "not a regular file"));
+}
+
+static void a_key_given_twice_signs_once(void **state) {
+  ledger *self = *state;
+  es_checkpoint_options options = ES_CHECKPOINT_INIT;
+  es_signing_key keys[] = {{.path = self->key}, {.path = self->key}};
+  char *note, *first;
+  pay(self, 1);
+  options.keys = keys;
+  options.key_count = 2;
+  options.memory_path = self->memory;
+  assert_int_equal(es_checkpoint(&note, self->e.rt, &options, &self->e.err), ES_OK);
+  first = strstr(note, "\xe2\x80\x94 example.com/ledger");
+  assert_non_null(first);
+  assert_null(strstr(first + 1, "\xe2\x80\x94 example.com/ledger"));
+  es_free(note);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -109,6 +157,9 @@ int main(void) {
       T(a_tree_that_is_not_that_of_the_events_is_not_signed),
       T(a_key_that_belongs_to_another_user_is_refused),
       T(a_checkpoint_in_the_store_cannot_be_accepted_away),
+      T(a_passphrase_that_no_key_can_be_opened_with_makes_none),
+      T(a_pipe_for_a_key_is_refused_at_once),
+      T(a_key_given_twice_signs_once),
   };
   return cmocka_run_group_tests_name("ledger_refusals", tests, NULL, NULL);
 }
