@@ -58,7 +58,7 @@ es_status es__memory_heads(es_heads *heads, const es_signer_memory *memory, es_e
 /* Remembers, durably, before anybody sees the checkpoint. */
 es_status es__memory_keep(const es_signer_memory *memory, const es_vkey *key, es_text note,
                           const char *store_path, es_error *err);
-/* Renames what is remembered to KEYID.rolled_back: it stays as evidence, and is no longer stood by. */
+/* Renames what is remembered to KEYID.rolled_back (.2, .3, …): it stays as evidence, and is no longer stood by. */
 es_status es__memory_set_aside(const es_signer_memory *memory, es_error *err);
 /* Was another store signed for at this path? Then *other is its id (free()), else NULL. */
 es_status es__memory_other_store(char **other, const es_signer_memory *memory,

@@ -114,6 +114,9 @@ static es_status damaged(es_error *err, const char *path) {
   if (err != NULL) {
     err->status = ES_ERR_INTEGRITY;
     es__wrap(err, "the signer's memory %s", path);
+    es__hint(err,
+             "put the file back from a copy; else compare esrun verify with an anchor, then move "
+             "the file away: the next esrun checkpoint writes it anew");
   }
   return ES_ERR_INTEGRITY;
 }
@@ -137,9 +140,14 @@ es_status es__memory_set_aside(const es_signer_memory *memory, es_error *err) {
   while (status == ES_OK && (entry = readdir(folder)) != NULL) {
     char from[PATH_SIZE], to[PATH_SIZE], name[64];
     if (!ends_with(entry->d_name, ".checkpoint")) continue;
-    snprintf(name, sizeof name, "%.8s.rolled_back", entry->d_name);
     status = join(from, memory->folder, entry->d_name, err);
+    snprintf(name, sizeof name, "%.8s.rolled_back", entry->d_name);
     if (status == ES_OK) status = join(to, memory->folder, name, err);
+    /* an earlier one's evidence stays; who holds the lock is alone here */
+    for (int number = 2; status == ES_OK && access(to, F_OK) == 0; number++) {
+      snprintf(name, sizeof name, "%.8s.rolled_back.%d", entry->d_name, number);
+      status = join(to, memory->folder, name, err);
+    }
     if (status == ES_OK && rename(from, to) != 0) status = failed(err, "rename", from);
   }
   closedir(folder);

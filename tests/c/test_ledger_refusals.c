@@ -149,6 +149,45 @@ static void a_key_given_twice_signs_once(void **state) {
   es_free(note);
 }
 
+static void each_rollback_that_was_accepted_leaves_its_evidence(void **state) {
+  ledger *self = *state;
+  es_checkpoint_options options = ES_CHECKPOINT_INIT;
+  es_signing_key key = {.path = self->key};
+  char *note;
+  options.keys = &key;
+  options.key_count = 1;
+  options.memory_path = self->memory;
+  options.accept_rollback = true;
+  pay(self, 2);
+  reopen(self);
+  es_close(self->e.rt);
+  shell("cp %s %s.old", self->store, self->store);
+  open_engine(&self->e, self->store);
+  for (int round = 0; round < 2; round++) {
+    pay(self, 3 - round);
+    es_free(sign(self));
+    es_close(self->e.rt);
+    shell("cp %s.old %s", self->store, self->store);
+    open_engine(&self->e, self->store);
+    if (es_checkpoint(&note, self->e.rt, &options, &self->e.err) != ES_OK)
+      fail_msg("%s", self->e.err.message);
+    es_free(note);
+  }
+  shell("test $(cat %s/*/*.rolled_back %s/*/*.rolled_back.2 | grep -c '^esrun/') = 2", self->memory,
+        self->memory);
+}
+
+static void a_damaged_memory_says_how_it_is_mended(void **state) {
+  ledger *self = *state;
+  pay(self, 1);
+  es_free(sign(self));
+  shell("echo junk > $(ls %s/*/*.vkey)", self->memory);
+  pay(self, 1);
+  char *note;
+  assert_int_equal(try_sign(self, &note, self->key), ES_ERR_INTEGRITY);
+  assert_non_null(strstr(self->e.err.hint, "move the file away"));
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -160,6 +199,8 @@ int main(void) {
       T(a_passphrase_that_no_key_can_be_opened_with_makes_none),
       T(a_pipe_for_a_key_is_refused_at_once),
       T(a_key_given_twice_signs_once),
+      T(each_rollback_that_was_accepted_leaves_its_evidence),
+      T(a_damaged_memory_says_how_it_is_mended),
   };
   return cmocka_run_group_tests_name("ledger_refusals", tests, NULL, NULL);
 }
