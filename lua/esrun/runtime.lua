@@ -366,6 +366,10 @@ end
 ---@field jobs? integer threads that hash
 ---@field since_checkpoint? boolean hash only the events after the newest checkpoint that holds
 
+local VERIFY_OPTIONS = {
+  on_finding = true, progress = true, keys = true, anchors = true, memory = true, jobs = true, since_checkpoint = true,
+}
+
 --- Recomputes every hash, link, version sequence and derived structure. Answers { ok, event_count, finding_count,
 --- head_hash, verified_from, anchored_to, signed_to }; a damaged store's report has ok = false and is followed by message,
 --- code, details.
@@ -375,7 +379,9 @@ end
 ---@return string? code
 ---@return esrun.Details? details
 function Runtime:verify(options)
-  return self._handle:verify(options or {})
+  options = options or {}
+  check_options(options, VERIFY_OPTIONS, "es:verify")
+  return self._handle:verify(options)
 end
 
 --- Signs the store's head: answers a C2SP checkpoint and remembers it outside the database. Refuses what contradicts what

@@ -70,6 +70,9 @@ function cortex_file.check_options(args)
   elseif args.format == "cortex" and not args.file then
     errors.usage("which file?", "esrun verify --format cortex FILE")
   end
+  if args.format then
+    errors.refuse(args, { "--anchor", "--key", "--jobs", "--since-checkpoint" }, "with a store, not with a file")
+  end
 end
 
 return cortex_file

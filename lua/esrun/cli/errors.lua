@@ -20,6 +20,16 @@ function errors.usage(message, hint)
   errors.fail(2, message, hint)
 end
 
+--- Refuses options that would be ignored. `args` are the parsed ones.
+---@param names string[] as they are written, with dashes
+---@param rule string what they go with, or not with
+function errors.refuse(args, names, rule)
+  for _, name in ipairs(names) do
+    local value = args[(name:gsub("^%-+", ""):gsub("%-", "_"))]
+    if value and not (type(value) == "table" and #value == 0) then errors.usage(("%s goes %s"):format(name, rule)) end
+  end
+end
+
 --- Passes on the values of a call that succeeded; raises a failure for nil, message, code, details.
 function errors.check(value, message, code, details)
   if value ~= nil and value ~= false then return value, message, code, details end

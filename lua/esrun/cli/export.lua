@@ -49,6 +49,11 @@ local function write_file(call, es, filter, path)
 end
 
 function export.run(call, args)
+  if args.bundle then
+    errors.refuse(args, { "--out" }, "not with --bundle, which is a folder of its own")
+  else
+    errors.refuse(args, { "--vkey", "--rsa-key" }, "with --bundle")
+  end
   local filter = target.filter(args)
   filter.form = args.format == "esrun" and "export" or nil
   if call.out.mode == "table" then call.out.mode = "jsonl" end -- there is no text form

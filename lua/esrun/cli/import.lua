@@ -36,7 +36,12 @@ end
 local function options_of(args)
   local options = { form = form_of(args), append = args.append, name = args.name }
   options.group = args.group and target.count(args.group, "--group", 1)
-  if not args.map then return options end
+  if not args.map then
+    errors.refuse(args, { "--tenant" }, "with --map: an export's events have their tenants")
+    if not args.append then errors.refuse(args, { "--name" }, "with --append or --map") end
+    return options
+  end
+  errors.refuse(args, { "--append" }, "with an export, not with --map: mapped events are always new ones")
   if not args.name then errors.usage("--map needs a name for the source", "add --name NAME: the events' actor is import:NAME") end
   local file <close> = place.input(args.map)
   options.mapping, options.mapping_path = place.read(file, args.map, "a"), args.map

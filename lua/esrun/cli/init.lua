@@ -97,7 +97,7 @@ local function split(arguments)
   while arguments[at] and arguments[at]:sub(1, 1) == "-" do
     local option = arguments[at]
     if option == "-h" or option == "--help" then return "help", {} end
-    if option == "--version" then return "--version", {} end
+    if option == "--version" then return "--version", table.move(arguments, at + 1, #arguments, 1, moved) end
     moved[#moved + 1] = option
     if GLOBALS[option] then
       at = at + 1
@@ -158,6 +158,7 @@ end
 local function run(name, arguments)
   if name == nil then errors.usage("which command?", "known: " .. table.concat(cli.names(), ", ")) end
   if name == "--version" then
+    if #arguments > 0 then errors.usage(("--version stands alone, not with '%s'"):format(arguments[1]), "see esrun help") end
     io.stdout:write("esrun ", require "esrun"._VERSION, "\n")
     return 0
   end

@@ -30,6 +30,7 @@ local function show(call, path, vkey)
 end
 
 function keygen.run(call, args)
+  if args.public then errors.refuse(args, { "--name" }, "with a new key, not with --public") end
   local passphrase = os.getenv("ESRUN_KEY_PASSPHRASE")
   local path, name = args.out, args.name
   if not path or (not name and not args.public) then

@@ -56,7 +56,42 @@ local function whole()
   return root
 end
 
-function manual.bash() return whole():get_bash_complete() end
+-- A piece of text in the place of another, which must be there.
+local function exchange(text, old, new)
+  local at, stop = text:find(old, 1, true)
+  assert(at, "bash's completions have another form")
+  return text:sub(1, at - 1) .. new .. text:sub(stop + 1)
+end
+
+-- argparse completes neither the values of options before the command nor the words behind it.
+function manual.bash()
+  local text = whole():get_bash_complete()
+  text = exchange(text, "        '')\n", [[
+        '')
+            case "$prev" in
+                --project | --store)
+                    COMPREPLY=($(compgen -f -- "$cur"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "auto table json jsonl" -- "$cur"))
+                    return 0
+                    ;;
+            esac
+]])
+  local words = ([[
+    case "$cmd $prev" in
+        'project project')
+            COMPREPLY=($(compgen -W "%s" -- "$cur"))
+            ;;
+        'help help')
+            COMPREPLY=($(compgen -W "%s" -- "$cur"))
+            ;;
+    esac
+
+]]):format(table.concat(require "esrun.cli.project".ACTIONS, " "), table.concat(cli.names(), " "))
+  return exchange(text, '    if [[ "$cur" = -* ]]', words .. '    if [[ "$cur" = -* ]]')
+end
 
 function manual.zsh() return whole():get_zsh_complete() end
 

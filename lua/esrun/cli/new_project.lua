@@ -111,6 +111,7 @@ local NEXT = {
 }
 
 function new_project.run(call, args)
+  errors.refuse(args, { "--project", "--store" }, "with a project that is there, not with init: it writes a new one into DIR")
   if args.folder == "" then errors.usage("the folder's name is empty", "name a new folder: esrun init my-project") end
   local folder = (args.folder or "."):gsub("(.)/+$", "%1")
   check_empty(folder)

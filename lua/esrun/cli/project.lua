@@ -6,9 +6,9 @@ local output = require "esrun.cli.output"
 local params = require "esrun.cli.params"
 local target = require "esrun.cli.target"
 
-local project = { description = "Run, inspect, rebuild and query projections." }
-
 local ACTIONS = { "list", "run", "status", "rebuild", "query" }
+
+local project = { description = "Run, inspect, rebuild and query projections.", ACTIONS = ACTIONS }
 
 function project.define(parser)
   parser:argument "action":argname "ACTION":choices(ACTIONS)

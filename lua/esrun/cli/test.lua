@@ -7,6 +7,19 @@ local process = require "esrun.process"
 
 local WATCH_MILLISECONDS = 300
 
+-- Run by busted: without a test that ran and without an error, a filter was wrong.
+local COUNT_TESTS = [[
+local busted, count = require "busted", 0
+local function add() count = count + 1 return nil, true end
+busted.subscribe({ "test", "start" }, add)
+busted.subscribe({ "error" }, add)
+busted.subscribe({ "exit" }, function()
+  if count > 0 then return nil, true end
+  io.stderr:write("esrun: test: no test's name matches the filter\n")
+  os.exit(1, true)
+end)
+]]
+
 local test = {
   description = "Run the project's specifications (spec/) with busted, each on stores in memory. Exit status 1 when one fails.",
 }
@@ -57,7 +70,11 @@ end
 
 local function busted_arguments(args)
   local arguments = { find_busted() }
-  if args.filter then arguments[#arguments + 1] = "--filter=" .. args.filter end
+  if args.filter then
+    arguments[#arguments + 1] = "--filter=" .. args.filter
+    arguments[#arguments + 1] = "-e"
+    arguments[#arguments + 1] = COUNT_TESTS
+  end
   local here = os.getenv "PWD" or "."
   for _, path in ipairs(args.files) do
     arguments[#arguments + 1] = path:sub(1, 1) == "/" and path or here .. "/" .. path
@@ -101,7 +118,11 @@ local function watch(folder, arguments, environment)
   return status
 end
 
-function test.run(_, args)
+function test.run(call, args)
+  errors.refuse(args, { "--store" }, "not with test: each specification has stores of its own, in memory")
+  if call.out.mode ~= "table" then
+    errors.usage(("--output %s goes not with test: busted prints the result"):format(call.out.mode), "leave it out")
+  end
   local esrun = require "esrun"
   local folder = args.project or errors.check(esrun.find_project())
   if #args.files == 0 and files.kind(folder .. "/spec") ~= "folder" then
