@@ -106,6 +106,25 @@ describe("esrun", function()
   end)
 
   describe("config", function()
+    it("shows them before the first command too, and that there is no store yet", function()
+      for text, origin in pairs { ['return { store = "own.db" }'] = "esrun.lua", ["return {}"] = "default" } do
+        local folder = support.project { ["esrun.lua"] = text }
+        local before = run(folder, "config")
+        assert.equal(0, before.status)
+        local path = folder .. (origin == "default" and "/esrun.db" or "/own.db")
+        assert.equal(("esrun: config: the store %s does not exist yet; the first command that writes makes it\n"):format(path),
+          before.err)
+        assert.is_false(support.exists(path))
+        assert.equal(0, run(folder, "exec", "Account/1", "open", "--as", "user:jane").status)
+        local after = run(folder, "config")
+        assert.equal("", after.err)
+        assert.equal(after.out, before.out)
+        assert.matches(path .. " +" .. origin, after.out)
+      end
+      local given = run(support.project(), "config", "--store", "new.db", "--output", "jsonl")
+      assert.matches('{"origin":"option","setting":"store","value":"new.db"}', given.out, 1, true)
+    end)
+
     it("shows each setting and where it comes from", function()
       local folder = filled()
       local settings = {}
