@@ -109,7 +109,8 @@ static void leave_tree(es_scan *self) {
 
 static es_status check_event(es_scan *self, const es_event *event, es_error *err) {
   uint8_t hash[ES_HASH_SIZE];
-  bool linked = memcmp(event->previous_hash, self->last_hash, ES_HASH_SIZE) == 0;
+  bool linked =
+      !self->knows_last || memcmp(event->previous_hash, self->last_hash, ES_HASH_SIZE) == 0;
   bool sound = event->position <= self->hash_after;
 
   if (!sound) {
@@ -137,6 +138,7 @@ static es_status check_event(es_scan *self, const es_event *event, es_error *err
   self->last_position = event->position;
   self->last_recorded_at = event->recorded_at;
   memcpy(self->last_hash, event->hash, ES_HASH_SIZE);
+  self->knows_last = true;
   self->event_count++;
   return self->tree == NULL ? ES_OK : es__tree_check_leaf(self->tree, event->hash, err);
 }
@@ -154,6 +156,7 @@ static es_status start(es_scan *self, es_error *err) {
   self->shift = 0;
   self->event_count = 0;
   memset(self->last_hash, 0, sizeof self->last_hash);
+  self->knows_last = self->after == 0;
   es__sums_part(&self->part, self->sums, self->after, self->to);
   status = es__tree_check_open(&self->tree, self->after, self->store, found_in_tree, self, err);
   if (status != ES_OK || self->after == 0) return status;
@@ -163,6 +166,7 @@ static es_status start(es_scan *self, es_error *err) {
   if (status == ES_OK) status = es__store_next(&event, cursor, err);
   if (status == ES_OK && event != NULL && event->position == self->after) {
     memcpy(self->last_hash, event->hash, ES_HASH_SIZE);
+    self->knows_last = true;
     self->last_recorded_at = event->recorded_at;
   }
   es__store_cursor_close(cursor);
@@ -194,7 +198,8 @@ static es_status look_at(void *data, const es_event *event, const es_error *why,
     self->finding(self->finding_data, why->code, why->position, "damaged", why->message);
     leave_tree(self);
     self->last_position = why->position;
-    memset(self->last_hash, 0, ES_HASH_SIZE); /* unknown: the next link is reported too */
+    memset(self->last_hash, 0, ES_HASH_SIZE);
+    self->knows_last = false; /* the event behind it is not to blame */
     self->event_count++;
     return ES_OK;
   }

@@ -24,6 +24,8 @@ typedef struct es_scan {
   es_sums part;                    /* of the run */
   /* Own */
   int64_t last_position, last_recorded_at;
+  bool
+      knows_last; /* else the event before is not there or cannot be read: no link to it can be judged */
   int64_t shift;       /* events from here on were hashed at this distance from where they stand */
   int searches;        /* costly looks around that are left */
   es_tree_check *tree; /* NULL once positions have a gap */
