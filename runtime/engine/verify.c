@@ -105,6 +105,16 @@ static es_status take_memory(verification *self, es_error *err) {
   return status;
 }
 
+/* Rows are found by their size, so one that says another than its note hides what it holds. */
+static void check_size(verification *self, int64_t size, const es_head *head, const char *name) {
+  char message[256];
+
+  if (head->checkpoint.size == size) return;
+  snprintf(message, sizeof message, "%s: its note is of %lld events", name,
+           (long long)head->checkpoint.size);
+  found(self, "checkpoint", 0, "damaged", message);
+}
+
 static es_status take_stored(verification *self, es_error *err) {
   es_store_checkpoint stored = {0};
   int64_t up_to = INT64_MAX;
@@ -112,11 +122,13 @@ static es_status take_stored(verification *self, es_error *err) {
 
   while (status == ES_OK) {
     char name[64];
+    size_t before = self->heads.count;
     status = es__store_checkpoint(&stored, self->rt->store, up_to, err);
     if (status != ES_OK || stored.size < 0) break;
     snprintf(name, sizeof name, "the store's checkpoint of %lld events", (long long)stored.size);
     status =
         take_head(self, ES_HEAD_STORED, name, (es_text){stored.note.data, stored.note.length}, err);
+    if (self->heads.count > before) check_size(self, stored.size, &self->heads.items[before], name);
     up_to = stored.size - 1;
   }
   es__buf_free(&stored.note);

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "engine/runtime.h"
 #include "signed_ledger.h"
 
 /* ---- Keys -------------------------------------------------------------------------------------------------- */
@@ -254,6 +255,23 @@ static void no_false_alarm_while_another_process_signs(void **state) {
   assert_int_equal(report.anchored_to, 301);
 }
 
+/* Everything in the row agrees with its checksum; only the size is not the note's. */
+static void a_checkpoint_stored_under_another_size_is_damaged(void **state) {
+  ledger *self = *state;
+  es_store_checkpoint stored = {0};
+  es_verify_report report;
+  pay(self, 3);
+  es_free(sign(self));
+  assert_int_equal(es__store_checkpoint(&stored, self->e.rt->store, 3, &self->e.err), ES_OK);
+  es_text note = {stored.note.data, stored.note.length};
+  assert_int_equal(es__store_add_checkpoint(self->e.rt->store, 999999, note, &self->e.err), ES_OK);
+  es__buf_free(&stored.note);
+  assert_int_equal(verify(self, &report, NULL, 1), ES_ERR_INTEGRITY);
+  assert_int_equal(report.finding_count, 1);
+  assert_non_null(strstr(self->e.err.message,
+                         "the store's checkpoint of 999999 events: its note is of 3 events"));
+}
+
 static void while_a_key_is_replaced_both_sign(void **state) {
   ledger *self = *state;
   es_keygen_options options = ES_KEYGEN_INIT;
@@ -381,6 +399,7 @@ int main(void) {
       T(a_checkpoint_waits_for_the_end_of_a_transaction),
       T(two_signers_at_once_take_turns),
       T(no_false_alarm_while_another_process_signs),
+      T(a_checkpoint_stored_under_another_size_is_damaged),
       T(while_a_key_is_replaced_both_sign),
       T(a_lost_key_is_replaced_when_told_so),
       T(a_rollback_that_is_accepted_covers_the_memory_and_not_the_store),
