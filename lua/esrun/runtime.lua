@@ -371,8 +371,8 @@ local VERIFY_OPTIONS = {
 }
 
 --- Recomputes every hash, link, version sequence and derived structure. Answers { ok, event_count, finding_count,
---- head_hash, verified_from, anchored_to, signed_to }; a damaged store's report has ok = false and is followed by message,
---- code, details.
+--- head_hash, verified_from, anchored_to, signed_to, unlinked_to, hashes_only_to, unknown_signer }; a damaged store's
+--- report has ok = false and is followed by message, code, details.
 ---@param options? esrun.VerifyOptions
 ---@return table? report
 ---@return string? message

@@ -202,6 +202,12 @@ static es_status check_head(verification *self, const es_head *head, int64_t *an
   return check_kept(self, head, err);
 }
 
+/* Where an assurance ends: before the first fault; and nothing is assured of events whose content was not looked at. */
+static int64_t reach(int64_t agreed_to, int64_t sound, int64_t not_looked_at) {
+  int64_t to = agreed_to < sound ? agreed_to : sound;
+  return to > not_looked_at ? to : 0;
+}
+
 /* The store's own checkpoints first: whether one agrees tells a rewrite that was signed again from one that was not. */
 static es_status check_heads(verification *self, es_error *err) {
   es_verify_report *out = self->report;
@@ -220,8 +226,10 @@ static es_status check_heads(verification *self, es_error *err) {
           : self->first_bad > 0        ? self->first_bad - 1
                                        : 0;
   if (self->first_bad == 0) sound = 0; /* no place can be named, so no range can be vouched for */
-  out->anchored_to = anchored < 0 ? 0 : anchored < sound ? anchored : sound;
-  out->signed_to = signed_to < 0 ? 0 : signed_to < sound ? signed_to : sound;
+  int64_t not_looked_at = out->verified_from - 1;
+  out->hashes_only_to = not_looked_at < sound ? not_looked_at : sound;
+  out->anchored_to = reach(anchored, sound, not_looked_at);
+  out->signed_to = reach(signed_to, sound, not_looked_at);
   if (out->signed_to < out->anchored_to) out->signed_to = out->anchored_to;
   return status;
 }
@@ -254,6 +262,24 @@ static void find_unlinked(verification *self) {
     }
     newer = head;
   }
+}
+
+/* Whether the newest checkpoint in the store is by somebody else than the known keys; the heads come newest first. */
+static void find_unknown_signer(verification *self) {
+  es_verify_report *out = self->report;
+  const es_head *newest = NULL;
+  es_note note;
+  es_note_signer signer;
+  size_t at = 0;
+
+  for (size_t i = 0; newest == NULL && i < self->heads.count; i++) {
+    if (self->heads.items[i].source == ES_HEAD_STORED) newest = &self->heads.items[i];
+  }
+  if (newest == NULL || newest->trusted || self->heads.key_count == 0) return;
+  if (es__note_split(&note, (es_text){newest->note.data, newest->note.length}, NULL) == ES_OK &&
+      es__note_signer(&signer, &at, &note))
+    snprintf(out->unknown_signer, sizeof out->unknown_signer, "%.*s (key %08x)",
+             (int)signer.name.length, signer.name.data, signer.id);
 }
 
 /* The newest head that holds, so that only what came after it is hashed again. */
@@ -325,6 +351,7 @@ es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_optio
   if (status == ES_OK) status = scan(&self, after, err);
   if (status == ES_OK) status = check_heads(&self, err);
   find_unlinked(&self);
+  find_unknown_signer(&self);
   es__heads_free(&self.heads);
   if (status == ES_ERR_INTEGRITY || (status == ES_OK && out->finding_count > 0)) {
     if (out->finding_count == 0 && err != NULL)

@@ -75,6 +75,11 @@ static int verify(lua_State *L) {
   set_count(L, "anchored_to", report.anchored_to);
   set_count(L, "unlinked_to", report.unlinked_to);
   set_count(L, "signed_to", report.signed_to);
+  set_count(L, "hashes_only_to", report.hashes_only_to);
+  if (report.unknown_signer[0] != '\0') {
+    lua_pushstring(L, report.unknown_signer);
+    lua_setfield(L, -2, "unknown_signer");
+  }
   host_set_hash(L, "head_hash", report.head_hash);
   lua_pushboolean(L, status == ES_OK);
   lua_setfield(L, -2, "ok");

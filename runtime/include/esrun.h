@@ -497,8 +497,14 @@ typedef struct es_verify_report {
       signed_to; /* up to here a trusted key's signature in the store agrees: nobody without the key can; never less
                           than anchored_to. What comes after is only consistent in itself */
   int64_t
-      unlinked_to; /* the newest checkpoint in the store of which no key signed the next one too: a key was lost. Up to
+      unlinked_to; /* the newest checkpoint in the store of which no key signed the next one too. Up to
                             here only the later keys vouch that the events are those of then. 0: there is none */
+  int64_t
+      hashes_only_to; /* since_checkpoint: up to here a checkpoint agrees with the hashes as they are stored, and the
+                            events' content was not looked at, so neither range above counts them; else 0 */
+  char unknown_signer
+      [280]; /* "NAME (key ID)" of who signed the store's newest checkpoint, when keys are known and this is none
+                            of them; else "" */
 } es_verify_report;
 
 /* Recomputes every hash, link, version sequence and derived structure, compares the chain with the tree, and both with every

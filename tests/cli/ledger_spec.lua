@@ -39,7 +39,9 @@ describe("esrun's ledger", function()
     p.move(1)
     assert.matches("^anchored positions 1 to 2: [^\n]*\nneither  positions 3 to 3: [^\n]*\n3 events", p.must "verify")
     local report = cjson.decode(p.must("verify", "--output", "json", "--jobs", "2", "--since-checkpoint"))
-    assert.same({ 2, 2, 3 }, { report.anchored_to, report.signed_to, report.verified_from })
+    assert.same({ 0, 0, 2, 3 }, { report.anchored_to, report.signed_to, report.hashes_only_to, report.verified_from })
+    assert.matches("^hashes   positions 1 to 2: [^\n]*not looked at\nneither  positions 3 to 3: [^\n]*\n3 events, [^\n]*: "
+      .. "intact as far as looked: positions 3 to 3\n$", p.must("verify", "--since-checkpoint"))
     local other_user = support.new_folder()
     local vkey = p.must("keygen", "--public"):gsub("\n", "")
     local signed = p.shell(("HOME=%s %s verify --key %s"):format(quote(other_user), quote(support.bin), quote(vkey)))
@@ -79,9 +81,25 @@ describe("esrun's ledger", function()
     assert.matches("^example.com/new%+", replaced.data.to)
     local verified = p.must "verify"
     assert.matches("^anchored positions 1 to 3", verified)
-    assert.matches("positions 1 to 2 were signed before by a key that signed no later checkpoint: it was lost", verified)
+    assert.matches("positions 1 to 2 were signed before by a key that signed no later checkpoint: only the later key", verified)
     assert.equal(2, cjson.decode(p.must("verify", "--output", "json")).unlinked_to)
     p.must("checkpoint", "--key", p.home .. "/new") -- from here on it is the one that signed last
+  end)
+
+  it("names an unknown key that signed the newest checkpoint", function() -- covers C11
+    local p = project()
+    p.must "keygen"
+    p.must "checkpoint"
+    local other = support.new_folder()
+    local signed = p.shell(("export HOME=%s; %s keygen --name evil --out k && %s checkpoint --key k --replace-lost-key")
+      :format(quote(other), quote(support.bin), quote(support.bin)))
+    assert.equal(0, signed.status, signed.err)
+    local verified = p.must "verify"
+    assert.matches("warning: the newest checkpoint in the store is signed by evil %(key %x+%), which is not a known",
+      verified)
+    assert.matches("\nneither  positions 3 to 3", verified)
+    assert.not_matches("lost", verified)
+    assert.matches("^evil ", cjson.decode(p.must("verify", "--output", "json")).unknown_signer)
   end)
 
   it("refuses to restore what is older than what was signed, unless that is accepted", function()

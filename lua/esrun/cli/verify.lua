@@ -48,11 +48,31 @@ local RANGES = {
 -- How far each assurance reaches, the stronger ones first.
 local function print_ranges(out, report)
   local last = { report.anchored_to, report.signed_to, report.event_count }
-  local first = 1
+  local first = report.hashes_only_to + 1
+  if first > 1 then
+    out:line("hashes   positions 1 to %d: their hashes agree with a checkpoint, their content was not looked at", first - 1)
+  end
   for position, range in ipairs(RANGES) do
     if last[position] >= first then out:line("%-8s positions %d to %d: %s", range[1], first, last[position], range[2]) end
     first = math.max(first, last[position] + 1)
   end
+end
+
+local function print_signers(out, report)
+  if report.unknown_signer then
+    out:line("warning: the newest checkpoint in the store is signed by %s, which is not a known key: if it is yours, trust it with "
+      .. "--key or in config.lua; if it is not, somebody else wrote to this file", report.unknown_signer)
+  elseif report.unlinked_to > 0 then
+    out:line("positions 1 to %d were signed before by a key that signed no later checkpoint: only the later key vouches that "
+      .. "these are the same events", report.unlinked_to)
+  end
+end
+
+local function verdict_of(report)
+  if not report.ok then return ("DAMAGED, %d finding(s)"):format(report.finding_count) end
+  if report.hashes_only_to == 0 then return "intact" end
+  if report.verified_from > report.event_count then return "intact as far as looked: no position" end
+  return ("intact as far as looked: positions %d to %d"):format(report.verified_from, report.event_count)
 end
 
 local function print_report(out, report)
@@ -62,18 +82,11 @@ local function print_report(out, report)
       output.harmless(finding.message))
   end
   print_ranges(out, report)
-  if report.unlinked_to > 0 then
-    out:line("positions 1 to %d were signed before by a key that signed no later checkpoint: it was lost, and only the later "
-      .. "key vouches that these are the same events", report.unlinked_to)
-  end
-  if report.verified_from > 1 then
-    out:line("positions before %d were not hashed again: a checkpoint holds for them", report.verified_from)
-  end
+  print_signers(out, report)
   local done = report.event_count - report.verified_from + 1
   local rate = report.seconds > 0 and math.floor(done / report.seconds) or done
-  local verdict = report.ok and "intact" or ("DAMAGED, %d finding(s)"):format(report.finding_count)
   out:styled_line(("%d events, head %s, %d events/s: "):format(report.event_count,
-    report.event_count > 0 and report.head_hash or "none", rate), out:style(report.ok and "green" or "red", verdict))
+    report.event_count > 0 and report.head_hash or "none", rate), out:style(report.ok and "green" or "red", verdict_of(report)))
 end
 
 function verify.run(call, args)
@@ -92,7 +105,8 @@ function verify.run(call, args)
       ok = report.ok, event_count = report.event_count, finding_count = report.finding_count, findings = report.findings,
       head_hash = report.event_count > 0 and report.head_hash or core.null, verified_from = report.verified_from,
       anchored_to = report.anchored_to, signed_to = report.signed_to,
-      unlinked_to = report.unlinked_to,
+      unlinked_to = report.unlinked_to, hashes_only_to = report.hashes_only_to,
+      unknown_signer = report.unknown_signer or core.null,
     }
   end
   return report.ok and 0 or 6
