@@ -59,6 +59,7 @@ local esrun = {
 ---@field seconds? integer when the first of them is so old; else not by time
 ---@field keys esrun.SigningKey[]|fun(store_id: string): esrun.SigningKey[]? nil: this store is not signed
 ---@field memory? string folder of the signer's memory
+---@field evidence? fun(store_id: string): { anchors: { name: string, note: string }[]? } what each one must continue
 ---@field deliver? fun(note: string): boolean hands a checkpoint on; false: it could not, so it is tried again later
 
 local OPTIONS = {
@@ -66,7 +67,7 @@ local OPTIONS = {
   memory_limit_bytes = true, limit_signal = true, conflict_retries = true, allow_nondeterminism = true,
   checkpoint = true,
 }
-local POLICY = { events = true, seconds = true, keys = true, memory = true, deliver = true }
+local POLICY = { events = true, seconds = true, keys = true, memory = true, evidence = true, deliver = true }
 
 -- The policy as the core takes it, or nil when the store is one that is not signed.
 local function policy_of(given, handle)

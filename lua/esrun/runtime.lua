@@ -384,9 +384,17 @@ function Runtime:verify(options)
   return self._handle:verify(options)
 end
 
+---@class esrun.CheckpointOptions
+---@field keys esrun.SigningKey[]
+---@field memory? string folder of the signer's memory
+---@field accept_rollback? boolean
+---@field replace_lost_key? boolean
+---@field evidence? fun(store_id: string): { anchors: { name: string, note: string }[]? }
+
 --- Signs the store's head: answers a C2SP checkpoint and remembers it outside the database. Refuses what contradicts what
 --- was signed before, and a key that did not sign before, unless told that a rollback is accepted or the old key lost.
----@param options { keys: esrun.SigningKey[], memory: string?, accept_rollback: boolean?, replace_lost_key: boolean? }
+--- `evidence` tells the checkpoints that anchors remember: they must be continued too.
+---@param options esrun.CheckpointOptions
 ---@return string? note
 ---@return string? message
 ---@return string? code

@@ -182,6 +182,8 @@ es_status es_checkpoint_every(es_runtime *rt, const es_checkpoint_policy *given,
                       .seen = rt->store->appended_to};
   self->how.keys = self->keys;
   self->how.key_count = policy.key_count;
+  self->how.consult = policy.consult;
+  self->how.consult_data = policy.consult_data;
   for (size_t i = 0; status == ES_OK && i < policy.key_count; i++)
     status = take_key(&self->keys[i], &policy.keys[i], err);
   if (status == ES_OK) status = copy(&self->how.memory_path, policy.memory_path, err);

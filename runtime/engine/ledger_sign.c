@@ -1,4 +1,5 @@
 /* ledger_sign: signing the head of the store's tree, after making sure that it continues whatever was signed before. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,13 +70,32 @@ static es_status read_keys(signing *self, const es_checkpoint_options *options, 
   return status;
 }
 
-/* Whether the operator said that what the signer remembers and the store lacks is gone. */
+/* Adds what the anchors remember. */
+static es_status take_anchors(signing *self, es_error *err) {
+  const es_checkpoint_options *options = self->options;
+  es_verify_options evidence = ES_VERIFY_INIT;
+  es_status status = ES_OK;
+
+  if (options->consult == NULL) return ES_OK;
+  if (!options->consult(options->consult_data, self->origin + strlen("esrun/"), &evidence))
+    return es__fail(err, ES_ERR_OTHER, "no_evidence", "not signed: the anchors cannot be asked");
+  for (size_t i = 0; status == ES_OK && i < evidence.anchor_count; i++) {
+    char name[160];
+    snprintf(name, sizeof name, "anchor %s", evidence.anchors[i].name);
+    status =
+        es__heads_add(&self->heads, ES_HEAD_ANCHOR, name, es__text(evidence.anchors[i].note), err);
+    if (status != ES_OK) es__wrap(err, "not signed: against %s", name);
+  }
+  return status;
+}
+
+/* Whether the operator said that what the signer or an anchor remembers and the store lacks is gone. */
 static bool is_given_up(const signing *self, const es_head *head, const es_error *why) {
-  return self->options->accept_rollback && head->source == ES_HEAD_MEMORY &&
+  return self->options->accept_rollback && head->source != ES_HEAD_STORED &&
          (strcmp(why->code, "rollback") == 0 || strcmp(why->code, "fork") == 0);
 }
 
-/* What the signer stood by before, and the newest head in the store, must be continued. Returns the size from which on events
+/* What the signer stood by before, what the anchors remember, and the newest head in the store must be continued. Returns the size from which on events
  * are still to be looked at. */
 static es_status check_heads(int64_t *signed_to, signing *self, es_error *err) {
   es_store_checkpoint stored = {0};
@@ -92,6 +112,7 @@ static es_status check_heads(int64_t *signed_to, signing *self, es_error *err) {
     return status;
   }
   if (status == ES_OK) status = es__memory_heads(&self->heads, &self->memory, err);
+  if (status == ES_OK) status = take_anchors(self, err);
   if (status == ES_OK) status = es__store_checkpoint(&stored, rt->store, INT64_MAX, err);
   if (status == ES_OK && stored.size >= 0)
     status = es__heads_add(&self->heads, ES_HEAD_STORED, "the store's last checkpoint",

@@ -13,6 +13,12 @@
 typedef struct host_cursor host_cursor;
 typedef struct host_import host_import;
 
+/* What a verification looks at beside the store; it must outlive the call. */
+typedef struct host_evidence {
+  const char *keys[32];
+  es_anchor anchors[32];
+} host_evidence;
+
 /* One open runtime, a full userdata. The list of those open in a Lua state is for coroutine.c. */
 typedef struct host_runtime {
   es_runtime *rt; /* NULL: closed */
@@ -25,7 +31,9 @@ typedef struct host_runtime {
   host_import *import;  /* under way, or NULL: the same */
   int clock_ref;
   int log_ref;
-  int deliver_ref; /* gets checkpoints that are made by themselves */
+  int deliver_ref;        /* gets checkpoints that are made by themselves */
+  int consult_ref;        /* tells what the anchors remember before one is signed */
+  host_evidence evidence; /* what it told */
 } host_runtime;
 
 /* ---- runtime.c ---- */
@@ -55,11 +63,6 @@ int host_key_public(lua_State *L);
 int host_verify_proof(lua_State *L);
 int host_sign_detached(lua_State *L);
 
-/* What a verification looks at beside the store; it must outlive the call. */
-typedef struct host_evidence {
-  const char *keys[32];
-  es_anchor anchors[32];
-} host_evidence;
 void host_verify_evidence(lua_State *L, es_verify_options *options, host_evidence *evidence);
 extern const luaL_Reg host_data_methods[];
 void host_read_close_all(host_runtime *host);

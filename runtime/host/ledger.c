@@ -124,7 +124,47 @@ static size_t signing_keys(lua_State *L, es_signing_key out[LIST_MAX]) {
   return count;
 }
 
-/* checkpoint(runtime, { keys, memory }) -> note */
+static int consult_body(lua_State *L) { /* function, store id, host, options */
+  host_runtime *host = lua_touserdata(L, 3);
+  es_verify_options *options = lua_touserdata(L, 4);
+
+  lua_settop(L, 2);
+  lua_call(L, 1, 1);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_pushvalue(L, 1); /* host_verify_evidence() looks at 2 */
+  lua_pushvalue(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &host->evidence); /* its texts are used after this */
+  host_verify_evidence(L, options, &host->evidence);
+  return 0;
+}
+
+/* What the function answers; raising is having no answer. */
+static bool consult(void *data, const char *store_id, es_verify_options *options) {
+  host_runtime *host = data;
+  lua_State *L = host->L;
+  bool done;
+
+  if (!lua_checkstack(L, 6)) return false;
+  lua_pushcfunction(L, consult_body);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, host->consult_ref);
+  lua_pushstring(L, store_id);
+  lua_pushlightuserdata(L, host);
+  lua_pushlightuserdata(L, options);
+  host->busy++;
+  done = lua_pcall(L, 4, 0, 0) == LUA_OK;
+  host->busy--;
+  if (!done) lua_pop(L, 1);
+  return done;
+}
+
+/* Member `evidence` of the table at 2: a function, or nil. Answers its reference. */
+static int evidence_function(lua_State *L) {
+  if (lua_getfield(L, 2, "evidence") == LUA_TNIL) return LUA_NOREF;
+  luaL_checktype(L, -1, LUA_TFUNCTION);
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* checkpoint(runtime, { keys, memory, evidence }) -> note */
 static int checkpoint(lua_State *L) {
   host_runtime *host = host_check(L);
   es_checkpoint_options options = ES_CHECKPOINT_INIT;
@@ -138,7 +178,14 @@ static int checkpoint(lua_State *L) {
   options.replace_lost_key = host_flag(L, 2, "replace_lost_key");
   options.accept_rollback = host_flag(L, 2, "accept_rollback");
   box = host_push_text(L);
-  if (es_checkpoint(box, host->rt, &options, &err) != ES_OK) return host_fail(L, &err);
+  int policy_ref = host->consult_ref;
+  host->consult_ref = evidence_function(L);
+  if (host->consult_ref != LUA_NOREF) options.consult = consult;
+  options.consult_data = host;
+  es_status status = es_checkpoint(box, host->rt, &options, &err);
+  luaL_unref(L, LUA_REGISTRYINDEX, host->consult_ref);
+  host->consult_ref = policy_ref;
+  if (status != ES_OK) return host_fail(L, &err);
   lua_pushstring(L, *box);
   return 1;
 }
@@ -167,7 +214,7 @@ static bool deliver(void *data, const char *note) {
   return done;
 }
 
-/* checkpoint_every(runtime, { events, seconds, keys, memory, deliver }) -> true; once for a runtime */
+/* checkpoint_every(runtime, { events, seconds, keys, memory, evidence, deliver }) -> true; once for a runtime */
 static int checkpoint_every(lua_State *L) {
   host_runtime *host = host_check(L);
   es_checkpoint_policy policy = ES_CHECKPOINT_POLICY_INIT;
@@ -185,6 +232,9 @@ static int checkpoint_every(lua_State *L) {
     policy.deliver = deliver;
     policy.deliver_data = host;
   }
+  if (host->consult_ref == LUA_NOREF) host->consult_ref = evidence_function(L);
+  if (host->consult_ref != LUA_NOREF) policy.consult = consult;
+  policy.consult_data = host;
   if (es_checkpoint_every(host->rt, &policy, &err) != ES_OK) return host_fail(L, &err);
   lua_pushboolean(L, true);
   return 1;

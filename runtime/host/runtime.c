@@ -50,7 +50,10 @@ static int close_runtime(lua_State *L) {
   luaL_unref(L, LUA_REGISTRYINDEX, host->clock_ref);
   luaL_unref(L, LUA_REGISTRYINDEX, host->log_ref);
   luaL_unref(L, LUA_REGISTRYINDEX, host->deliver_ref);
-  host->clock_ref = host->log_ref = host->deliver_ref = LUA_NOREF;
+  luaL_unref(L, LUA_REGISTRYINDEX, host->consult_ref);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &host->evidence);
+  host->clock_ref = host->log_ref = host->deliver_ref = host->consult_ref = LUA_NOREF;
   return 0;
 }
 
@@ -166,7 +169,7 @@ int host_open(lua_State *L) {
   host = lua_newuserdatauv(L, sizeof *host, 0);
   at = lua_gettop(L);
   *host = (host_runtime){
-      .clock_ref = LUA_NOREF, .log_ref = LUA_NOREF, .deliver_ref = LUA_NOREF, .L = L};
+      .clock_ref = LUA_NOREF, .log_ref = LUA_NOREF, .deliver_ref = LUA_NOREF, .consult_ref = LUA_NOREF, .L = L};
   luaL_setmetatable(L, RUNTIME);
   fill_options(L, host, &options);
   if (es_open(&host->rt, &options, &err) != ES_OK) return host_fail(L, &err);

@@ -569,19 +569,24 @@ typedef struct es_checkpoint_options {
   bool
       replace_lost_key; /* the key that signed last is gone, so that it cannot sign beside the new one */
   bool
-      accept_rollback; /* what the signer remembers and the store lacks is gone for good: an older backup was restored */
+      accept_rollback; /* what the signer and the anchors remember and the store lacks is gone for good: an older backup was
+                          restored */
+  /* Fills in the anchors that are known of the store with this id; false: nothing is signed ("no_evidence"). May be NULL; may
+   * not call the runtime. What it fills in must last until the call returns. */
+  bool (*consult)(void *consult_data, const char *store_id, es_verify_options *evidence);
+  void *consult_data;
 } es_checkpoint_options;
 
 #define ES_CHECKPOINT_INIT                                                                         \
   { .size = sizeof(es_checkpoint_options) }
 
 /* Signs the store's head: *note, freed with es_free(), is a C2SP checkpoint; a copy is kept in the store. The signer remembers
- * size and root outside the database and refuses (ES_ERR_INTEGRITY) what contradicts them: "rollback", "fork", "foreign";
+ * size and root outside the database and refuses (ES_ERR_INTEGRITY) what contradicts them or an anchor: "rollback", "fork", "foreign";
  * events that do not continue the chain, "damaged", are not signed either. Two signers take turns.
  *
  * A key that did not sign the last checkpoint signs only beside one that did, ES_ERR_USAGE "lost_key" otherwise, unless
- * replace_lost_key says that there is none; with accept_rollback a rollback or fork against the signer's memory (not against
- * the store's own checkpoints) is let pass, and what was remembered is set aside. Each is an event in $audit that the checkpoint
+ * replace_lost_key says that there is none; with accept_rollback a rollback or fork against the signer's memory or an anchor (not
+ * against the store's own checkpoints) is let pass, and what was remembered is set aside. Each is an event in $audit that the checkpoint
  * covers: $KeyRotated, $KeyReplaced, $RollbackAccepted. */
 ES_API es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options *options,
                                es_error *err);
@@ -595,6 +600,9 @@ typedef struct es_checkpoint_policy {
   const es_signing_key *keys; /* copied; read again for each checkpoint */
   size_t key_count;
   const char *memory_path; /* as in es_checkpoint_options */
+  bool (*consult)(void *consult_data, const char *store_id,
+                  es_verify_options *evidence); /* as there */
+  void *consult_data;
   /* Gets each checkpoint to hand it on; may be NULL. It may not call the runtime. false: it could not, which is logged; the next
    * checkpoint, or the same one when the runtime is closed, is given again. */
   bool (*deliver)(void *deliver_data, const char *note);

@@ -2,6 +2,7 @@
 -- folder, a git repository, a command of the operator's. Which ones, the user's own configuration says.
 
 local errors = require "esrun.cli.errors"
+local files = require "esrun.files"
 local result_file = require "esrun.cli.result_file"
 local user = require "esrun.cli.user"
 
@@ -16,6 +17,9 @@ local function each(config, store_id)
 end
 
 local function file_path(anchor, store_id) return (anchor.file:gsub("{store}", store_id)) end
+
+-- A file's text; of a pipe or a device nothing, for it may never end.
+local function read_file(path) return files.kind(path) == "file" and user.read(path) or nil end
 
 --- What a shell command prints, or nil when it fails.
 local function output_of(command)
@@ -37,7 +41,7 @@ function anchors.read(config, store_id)
   for _, anchor in each(config, store_id) do
     if anchor.file then
       local path = file_path(anchor, store_id)
-      add(path, user.read(path))
+      add(path, read_file(path))
     end
     if anchor.git then
       add(anchor.git, output_of(("git -C %s show HEAD:%s.checkpoint 2>/dev/null"):format(user.quote(anchor.git), store_id)))
@@ -51,9 +55,33 @@ function anchors.read(config, store_id)
   return list
 end
 
-local function write_git(folder, store_id, note)
+local function head_of(note)
+  local size, root = note:match("^[^\n]*\n(%d+)\n([^\n]*)\n")
+  return math.tointeger(tonumber(size)), root
+end
+
+-- An anchor never goes back: the signer compared, but another one may have been faster.
+local function may_replace(old, new)
+  if not old or old == "" then return true end
+  local size, root = head_of(new)
+  local old_size, old_root = head_of(old)
+  if not old_size then return nil, "what it has is no checkpoint" end
+  if old_size > size then return nil, ("it has one of %d events, this one is of %d"):format(old_size, size) end
+  if old_size == size and old_root ~= root then return nil, "it has another root of as many events" end
+  return true
+end
+
+local function write_file(path, note, accept_rollback)
+  if not accept_rollback then
+    local may, why = may_replace(read_file(path), note)
+    if not may then return nil, why end
+  end
+  return result_file.write(path, note)
+end
+
+local function write_git(folder, store_id, note, accept_rollback)
   local name = store_id .. ".checkpoint"
-  local done, why = result_file.write(folder .. "/" .. name, note)
+  local done, why = write_file(folder .. "/" .. name, note, accept_rollback)
   if not done then return nil, why end
   local git = "git -C " .. user.quote(folder) .. " "
   local commands = git .. "add " .. name .. " && { " .. git .. "diff --cached --quiet -- " .. name .. " || " .. git
@@ -73,14 +101,18 @@ local function write_command(command, store_id, note)
 end
 
 --- Hands a checkpoint to every anchor: true, or nil and which one did not take it; the others have it all the same.
-function anchors.write(config, store_id, note)
+---@param accept_rollback? boolean also in place of a larger one
+function anchors.write(config, store_id, note, accept_rollback)
   local failed
   local function try(name, done, why)
     if not done then failed = failed or ("the anchor %s did not take the checkpoint: %s"):format(name, why) end
   end
   for _, anchor in each(config, store_id) do
-    if anchor.file then try(file_path(anchor, store_id), result_file.write(file_path(anchor, store_id), note)) end
-    if anchor.git then try(anchor.git, write_git(anchor.git, store_id, note)) end
+    if anchor.file then
+      local path = file_path(anchor, store_id)
+      try(path, write_file(path, note, accept_rollback))
+    end
+    if anchor.git then try(anchor.git, write_git(anchor.git, store_id, note, accept_rollback)) end
     if anchor.command then try(anchor.command, write_command(anchor.command, store_id, note)) end
   end
   return not failed or nil, failed

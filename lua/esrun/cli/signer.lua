@@ -61,6 +61,12 @@ function signer.add_to(options)
   options.checkpoint = {
     events = every.events, seconds = every.seconds,
     keys = function(store_id) return keys_at_hand(config, store_id) end,
+    evidence = function(store_id)
+      local ok, kept = pcall(require "esrun.cli.anchors".read, config, store_id)
+      if ok then return { anchors = kept } end
+      warn(tostring(kept))
+      error(kept, 0)
+    end,
     deliver = function(note)
       local done, why = require "esrun.cli.anchors".write(config, note:match "^esrun/([^\n]+)", note)
       if not done then warn(why, "the checkpoint is signed and kept in the store; the next one is handed on too") end

@@ -1,0 +1,61 @@
+-- The configured anchors against the signer: what they remember is never signed away, and one that is silent is told.
+local project = require "tests.cli.signed_project"
+local support = require "tests.cli.support"
+
+describe("an anchor", function()
+  teardown(support.clean)
+
+  -- A project with a file and a git anchor that hold 4 events; then the store of 2 events is put back and the memory is lost.
+  local function rolled_back(policy)
+    local p = project()
+    p.must "keygen"
+    p.shell "git init -q $HOME/git && git -C $HOME/git config user.email a@example.com && git -C $HOME/git config user.name A"
+    p.shell "cp store.db old.db"
+    p.config(("return { anchors = { { file = %q }, { git = %q } } %s }"):format(p.home .. "/{store}.checkpoint",
+      p.home .. "/git", policy or ""))
+    p.move(1)
+    p.move(2)
+    p.must("checkpoint", "--out", p.home .. "/note")
+    p.shell "rm -r store.db* $HOME/.local/state && mv old.db store.db"
+    function p.kept()
+      return p.shell("cat $HOME/*.checkpoint && git -C $HOME/git show HEAD:$(basename $HOME/*.checkpoint)").out
+    end
+    return p, support.read(p.home .. "/note")
+  end
+
+  it("keeps a store that was put back from being signed, though the signer's memory is gone", function()
+    local p, note = rolled_back()
+    local refused = p.run "checkpoint"
+    assert.equal(6, refused.status)
+    assert.matches("not signed: against anchor " .. p.home, refused.err, 1, true)
+    assert.matches("the tree was rolled back: it had 4 events and has 2", refused.err, 1, true)
+    assert.equal(note .. note, p.kept())
+    assert.equal(6, p.run("verify").status)
+    for _ = 1, 3 do p.move(3) end -- as many again, and other ones
+    assert.equal(6, p.run("checkpoint").status)
+    assert.equal(note .. note, p.kept())
+    local accepted = p.must("checkpoint", "--accept-rollback")
+    assert.equal(accepted .. accepted, p.kept())
+    assert.matches("$RollbackAccepted", p.must("log", "--type", "$RollbackAccepted"), 1, true)
+    p.must "verify"
+    p.must "checkpoint"
+  end)
+
+  it("keeps it from signing itself, too", function()
+    local p, note = rolled_back ", checkpoint = { events = 1 }"
+    local moved = p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane")
+    assert.equal(0, moved.status)
+    assert.matches("warning: no checkpoint was signed: not signed: against anchor ", moved.err, 1, true)
+    assert.equal(note .. note, p.kept())
+    assert.equal(6, p.run("verify").status)
+  end)
+
+  it("takes no smaller checkpoint from a signer that did not see it in time", function()
+    local p, note = rolled_back()
+    p.config(("return { anchors = { { file = %q, read = %q } } }"):format(p.home .. "/late", "cp $HOME/note $HOME/late"))
+    local late = p.run "checkpoint" -- another signer writes the anchor just after it was read
+    assert.equal(1, late.status)
+    assert.matches("late did not take the checkpoint: it has one of 4 events, this one is of 2", late.err, 1, true)
+    assert.equal(note, support.read(p.home .. "/late"))
+  end)
+end)
