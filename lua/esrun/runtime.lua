@@ -370,9 +370,8 @@ local VERIFY_OPTIONS = {
   on_finding = true, progress = true, keys = true, anchors = true, memory = true, jobs = true, since_checkpoint = true,
 }
 
---- Recomputes every hash, link, version sequence and derived structure. Answers { ok, event_count, finding_count,
---- head_hash, verified_from, anchored_to, signed_to, unlinked_to, hashes_only_to, unknown_signer }; a damaged store's
---- report has ok = false and is followed by message, code, details.
+--- Recomputes every hash, link, version sequence and derived structure. Answers the report: see docs/reference/lua-api.md;
+--- a damaged store's has ok = false and is followed by message, code, details.
 ---@param options? esrun.VerifyOptions
 ---@return table? report
 ---@return string? message

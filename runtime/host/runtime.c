@@ -168,8 +168,11 @@ int host_open(lua_State *L) {
   host_check_type(L, 1, LUA_TTABLE);
   host = lua_newuserdatauv(L, sizeof *host, 0);
   at = lua_gettop(L);
-  *host = (host_runtime){
-      .clock_ref = LUA_NOREF, .log_ref = LUA_NOREF, .deliver_ref = LUA_NOREF, .consult_ref = LUA_NOREF, .L = L};
+  *host = (host_runtime){.clock_ref = LUA_NOREF,
+                         .log_ref = LUA_NOREF,
+                         .deliver_ref = LUA_NOREF,
+                         .consult_ref = LUA_NOREF,
+                         .L = L};
   luaL_setmetatable(L, RUNTIME);
   fill_options(L, host, &options);
   if (es_open(&host->rt, &options, &err) != ES_OK) return host_fail(L, &err);

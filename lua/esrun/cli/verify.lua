@@ -60,8 +60,8 @@ end
 
 local function print_signers(out, report)
   if report.unknown_signer then
-    out:line("warning: the newest checkpoint in the store is signed by %s, which is not a known key: if it is yours, trust it with "
-      .. "--key or in config.lua; if it is not, somebody else wrote to this file", report.unknown_signer)
+    out:line("warning: the newest checkpoint in the store is signed by %s, which is not a known key: if it is yours, trust it "
+      .. "with --key or in config.lua; if it is not, somebody else wrote to this file", report.unknown_signer)
   elseif report.unlinked_to > 0 then
     out:line("positions 1 to %d were signed before by a key that signed no later checkpoint: only the later key vouches that "
       .. "these are the same events", report.unlinked_to)
