@@ -1,6 +1,7 @@
 -- The configured anchors against the signer: what they remember is never signed away, and one that is silent is told.
 local project = require "tests.cli.signed_project"
 local support = require "tests.cli.support"
+local cjson = require "cjson"
 
 describe("an anchor", function()
   teardown(support.clean)
@@ -57,5 +58,50 @@ describe("an anchor", function()
     assert.equal(1, late.status)
     assert.matches("late did not take the checkpoint: it has one of 4 events, this one is of 2", late.err, 1, true)
     assert.equal(note, support.read(p.home .. "/late"))
+  end)
+
+  it("that says nothing is named, and the words for it", function()
+    local p = project()
+    p.shell "mkdir $HOME/folder && : > $HOME/empty"
+    p.config(("return { anchors = { { file = %q }, { file = %q }, { file = %q }, { git = %q }, { read = 'true' } } }"):format(
+      p.home .. "/gone", p.home .. "/folder", p.home .. "/empty", p.home .. "/nowhere"))
+    local told = p.must "verify"
+    for _, line in ipairs {
+      "/gone says nothing: there is no such file", "/folder says nothing: it is no file",
+      "/empty says nothing: the file is empty",
+      "/nowhere says nothing: it is no repository, or has no checkpoint of this store",
+      "warning: the anchor true says nothing: the command prints nothing",
+    } do assert.matches(line, told, 1, true) end
+    assert.equal(5, #cjson.decode(p.must("verify", "--output", "json")).silent_anchors)
+    p.must("backup", p.home .. "/copy")
+    p.shell "rm store.db*"
+    assert.matches("warning: the anchor " .. p.home .. "/gone says nothing", p.run("restore", p.home .. "/copy").err, 1, true)
+  end)
+
+  it("is configured by what is a list, with paths from the root, in a file that can be read", function()
+    local p = project()
+    local function refused(text, config)
+      p.config(config)
+      local result = p.run "verify"
+      assert.equal(2, result.status, result.err)
+      assert.matches(text, result.err, 1, true)
+    end
+    refused("anchors: a list is expected: anchors = { {", "return { anchors = { file = '/x' } }")
+    refused("trust: a list is expected", "return { trust = { 5 } }")
+    refused("keys: a list is expected", "return { keys = { 5 } }")
+    refused("anchor 1: 'x' depends on the folder one is in", "return { anchors = { { file = 'x' } } }")
+    refused("anchor 1: 'g' depends on the folder one is in", "return { anchors = { { git = 'g' } } }")
+    p.shell "rm -r $HOME/.config/esrun/config.lua && mkdir $HOME/.config/esrun/config.lua"
+    local unread = p.run "verify"
+    assert.equal(2, unread.status)
+    assert.matches("cannot read the configuration", unread.err, 1, true)
+  end)
+
+  it("never gets a private key repeated", function()
+    local p = project()
+    local refused = p.run("verify", "--key", "PRIVATE+KEY+name+c74f20a3+secret")
+    assert.equal(2, refused.status)
+    assert.matches("this is a private key", refused.err, 1, true)
+    assert.not_matches("secret", refused.err, 1, true)
   end)
 end)

@@ -18,8 +18,16 @@ end
 
 local function file_path(anchor, store_id) return (anchor.file:gsub("{store}", store_id)) end
 
--- A file's text; of a pipe or a device nothing, for it may never end.
-local function read_file(path) return files.kind(path) == "file" and user.read(path) or nil end
+-- A file's text; of a pipe or a device nothing, for it may never end. Else nil and why. One that is there and cannot be read ends
+-- the command: what it says may be the one thing that matters.
+local function read_file(path)
+  local kind = files.kind(path)
+  if kind ~= "file" then return nil, kind and "it is no file" or "there is no such file" end
+  local text, why = user.read(path)
+  if not text then errors.fail(1, "the anchor cannot be read: " .. why) end
+  if text == "" then return nil, "the file is empty" end
+  return text
+end
 
 --- What a shell command prints, or nil when it fails.
 local function output_of(command)
@@ -32,11 +40,13 @@ end
 
 local function with_store(store_id, command) return ("export ESRUN_STORE_ID=%s; %s"):format(user.quote(store_id), command) end
 
---- The checkpoints that the configured anchors remember, as es:verify takes them. One that remembers nothing yet is left out.
+--- The checkpoints that the configured anchors remember, as es:verify takes them, and the anchors that say nothing.
+---@return { name: string, note: string }[] list
+---@return { name: string, why: string }[] silent
 function anchors.read(config, store_id)
-  local list = {}
-  local function add(name, note)
-    if note and note ~= "" then list[#list + 1] = { name = name, note = note } end
+  local list, silent = {}, {}
+  local function add(name, note, why)
+    if note then list[#list + 1] = { name = name, note = note } else silent[#silent + 1] = { name = name, why = why } end
   end
   for _, anchor in each(config, store_id) do
     if anchor.file then
@@ -44,15 +54,16 @@ function anchors.read(config, store_id)
       add(path, read_file(path))
     end
     if anchor.git then
-      add(anchor.git, output_of(("git -C %s show HEAD:%s.checkpoint 2>/dev/null"):format(user.quote(anchor.git), store_id)))
+      local git = ("git -C %s show HEAD:%s.checkpoint 2>/dev/null"):format(user.quote(anchor.git), store_id)
+      add(anchor.git, output_of(git), "it is no repository, or has no checkpoint of this store")
     end
     if anchor.read then
       local note = output_of(with_store(store_id, anchor.read))
       if not note then errors.fail(1, ("the anchor's command failed: %s"):format(anchor.read)) end
-      add(anchor.read, note)
+      add(anchor.read, note ~= "" and note or nil, "the command prints nothing")
     end
   end
-  return list
+  return list, silent
 end
 
 local function head_of(note)

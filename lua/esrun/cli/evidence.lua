@@ -17,16 +17,27 @@ local function read(path, option)
   return text or errors.usage(("%s: cannot read %s"):format(option, why))
 end
 
---- { keys, anchors } as es:verify takes them.
+-- A verifier key, or the one in the file of that name. A private key is never repeated in a message.
+local function verifier_key(given)
+  local key = given
+  if not given:find("^PRIVATE%+KEY%+") and not given:find("^[^+]+%+%x+%+") then key = read(given, "--key"):gsub("%s+$", "") end
+  if key:find("^PRIVATE%+KEY%+") then
+    errors.usage("--key: this is a private key, which nobody else should see", "give its public part: esrun keygen --public")
+  end
+  return key
+end
+
+--- { keys, anchors } as es:verify takes them, and `silent`: the configured anchors that say nothing.
 function evidence.of(args, store_id)
   local config = user.config()
-  local keys, kept = {}, anchors.read(config, store_id)
+  local keys, kept, silent = {}, anchors.read(config, store_id)
   for _, key in ipairs(config.trust or {}) do keys[#keys + 1] = key end
-  for _, key in ipairs(args.key) do
-    keys[#keys + 1] = key:find("^[^+]+%+%x+%+") and key or (read(key, "--key"):gsub("%s+$", ""))
-  end
+  for _, key in ipairs(args.key) do keys[#keys + 1] = verifier_key(key) end
   for _, path in ipairs(args.anchor) do kept[#kept + 1] = { name = path, note = read(path, "--anchor") } end
-  return { keys = keys, anchors = kept }
+  return { keys = keys, anchors = kept, silent = silent }
 end
+
+--- What to warn of when an anchor says nothing.
+function evidence.silence(anchor) return ("the anchor %s says nothing: %s"):format(anchor.name, anchor.why) end
 
 return evidence

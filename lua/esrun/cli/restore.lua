@@ -17,10 +17,18 @@ function restore.define(parser)
 end
 
 function restore.run(call, args)
+  local silent
   local restored = errors.check(require "esrun".restore(args.file, place.of(args), {
     accept_rollback = args.accept_rollback,
-    evidence = function(store_id) return evidence.of(args, store_id) end,
+    evidence = function(store_id)
+      local known = evidence.of(args, store_id)
+      silent, known.silent = known.silent, nil
+      return known
+    end,
   }))
+  for _, anchor in ipairs(silent or {}) do
+    io.stderr:write("esrun: warning: ", output.harmless(evidence.silence(anchor)), "\n")
+  end
   for _, warning in ipairs(restored.warnings) do
     io.stderr:write("esrun: warning: rolled back: ", output.harmless(warning), "\n")
   end

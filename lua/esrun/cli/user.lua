@@ -21,10 +21,10 @@ function user.config_path() return folder("XDG_CONFIG_HOME", "/.config") .. "/co
 
 function user.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
---- A whole file, or nil and why.
+--- A whole file, or nil, why and the system's number of that.
 function user.read(path)
-  local file, why = io.open(path, "rb")
-  if not file then return nil, why end
+  local file, why, number = io.open(path, "rb")
+  if not file then return nil, why, number end
   local text
   text, why = file:read("a")
   file:close()
@@ -40,10 +40,20 @@ end
 ---@field command? string run with the checkpoint on its standard input
 ---@field read? string run to get the newest checkpoint on its standard output
 
+local ENOENT = 2
 local MEMBERS = { keys = true, trust = true, anchors = true, checkpoint = true }
 local KINDS = { store = true, file = true, git = true, command = true, read = true }
 
 local function wrong(path, what) errors.usage(("%s: %s"):format(path, what), "see docs/guide/ledger.md") end
+
+-- A list, not a table with names: inner braces are easily forgotten.
+local function check_list(path, name, list, kind, example)
+  for key, value in pairs(list or {}) do
+    if math.type(key) ~= "integer" or key > #list or type(value) ~= kind then
+      wrong(path, ("%s: a list is expected: %s = { %s }"):format(name, name, example))
+    end
+  end
+end
 
 local function check(path, config)
   if type(config) ~= "table" then wrong(path, "it must return a table") end
@@ -56,8 +66,10 @@ local function check(path, config)
       wrong(path, ("checkpoint: '%s' is not one of events and seconds, with an integer above 0"):format(tostring(name)))
     end
   end
+  check_list(path, "keys", config.keys, "string", '"/path/to/a.key"')
+  check_list(path, "trust", config.trust, "string", '"name+hash+key"')
+  check_list(path, "anchors", config.anchors, "table", '{ file = "/path/{store}.checkpoint" }')
   for position, anchor in ipairs(config.anchors or {}) do
-    if type(anchor) ~= "table" then wrong(path, ("anchor %d: a table is expected"):format(position)) end
     for name, value in pairs(anchor) do
       if not KINDS[name] or type(value) ~= "string" then
         wrong(path, ("anchor %d: '%s' is not one of store, file, git, command, read"):format(position, tostring(name)))
@@ -65,6 +77,11 @@ local function check(path, config)
     end
     if not (anchor.file or anchor.git or anchor.command or anchor.read) then
       wrong(path, ("anchor %d: file, git or command is missing"):format(position))
+    end
+    for _, place in ipairs { anchor.file or "/", anchor.git or "/" } do
+      if place:sub(1, 1) ~= "/" then
+        wrong(path, ("anchor %d: '%s' depends on the folder one is in: write it from / on"):format(position, place))
+      end
     end
   end
   return config
@@ -74,8 +91,11 @@ end
 ---@return { keys: string[]?, trust: string[]?, anchors: esrun.cli.Anchor[]?, checkpoint: table? }
 function user.config()
   local path = user.config_path()
-  local text = user.read(path)
-  if not text then return {} end
+  local text, unread, number = user.read(path)
+  if not text then
+    if number == ENOENT then return {} end
+    errors.usage("cannot read the configuration " .. unread, "run: chmod u+r " .. path)
+  end
   if system.others_may_write(path) then
     errors.usage(path .. " can be written by others, so it is not read", "run: chmod o-w " .. path)
   end

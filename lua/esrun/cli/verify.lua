@@ -34,6 +34,7 @@ local function collect(call, es, args)
   wipe()
   errors.check(report, message, code, details)
   report.findings = findings
+  report.silent_anchors = core.array(known.silent)
   report.seconds = os.clock() - started
   report.hint = details and details.hint
   return report
@@ -82,6 +83,7 @@ local function print_report(out, report)
       output.harmless(finding.message))
   end
   print_ranges(out, report)
+  for _, anchor in ipairs(report.silent_anchors) do out:line("warning: %s", evidence.silence(anchor)) end
   print_signers(out, report)
   local done = report.event_count - report.verified_from + 1
   local rate = report.seconds > 0 and math.floor(done / report.seconds) or done
@@ -106,7 +108,7 @@ function verify.run(call, args)
       head_hash = report.event_count > 0 and report.head_hash or core.null, verified_from = report.verified_from,
       anchored_to = report.anchored_to, signed_to = report.signed_to,
       unlinked_to = report.unlinked_to, hashes_only_to = report.hashes_only_to,
-      unknown_signer = report.unknown_signer or core.null,
+      unknown_signer = report.unknown_signer or core.null, silent_anchors = report.silent_anchors,
     }
   end
   return report.ok and 0 or 6
