@@ -6,6 +6,7 @@ local errors = require "esrun.cli.errors"
 local files = require "esrun.files"
 local ledger = require "esrun.ledger"
 local result_file = require "esrun.cli.result_file"
+local signer = require "esrun.cli.signer"
 local system = require "esrun.system"
 local user = require "esrun.cli.user"
 
@@ -27,6 +28,10 @@ How to check
        esrun verify-proof proofs/POSITION.tlog-proof --key "$(cat vkey)" --event "$(sed -n LINEp events.jsonl)"
   3. Whether an event's line is what was hashed, step 2 with --event tells. docs/reference/ledger-format.md of esrun has the
      bytes of the record, for those who want to compute the hash themselves.
+
+What it does not show
+  That these are all the events that you asked for: somebody chose them. Positions that are missing between 1 and %d are in
+  the ledger too, and a proof of each can be asked for.
 ]]
 
 local SIGNATURE = [[
@@ -51,36 +56,54 @@ local function put(path, text)
   must(system.sync(file))
 end
 
-local function verifier_key(given, store_id)
-  if given then
-    if given:find("^[^+]+%+%x+%+") then return given end
-    return (errors.check(user.read(given)):gsub("%s+$", ""))
-  end
-  local key = ledger.key_public { path = user.key_path(store_id), passphrase = os.getenv "ESRUN_KEY_PASSPHRASE" }
-  return key or errors.usage("whose key signs this ledger?", "give the verifier key with --vkey")
+-- The verifier keys that may be the signer's: the given one, else those of the keys that sign here and those that are trusted.
+local function candidates(given, store_id)
+  if given then return { given:find("^[^+]+%+%x+%+") and given or (errors.check(user.read(given)):gsub("%s+$", "")) } end
+  local config, list = user.config(), {}
+  for _, key in ipairs(signer.keys(config, store_id)) do list[#list + 1] = (ledger.key_public(key)) end
+  for _, key in ipairs(config.trust or {}) do list[#list + 1] = key end
+  return list
 end
 
--- Events and their proofs; answers the checkpoint that covers them, its size and how many events are here.
+-- The first of the keys that signed the checkpoint of this proof.
+local function signer_of(proof, keys, given)
+  local message, code, details
+  for _, key in ipairs(keys) do
+    local result
+    result, message, code, details = ledger.verify_proof { proof = proof, keys = { key } }
+    if result then return key end
+    if code ~= "unknown_signer" then errors.check(nil, message, code, details) end
+  end
+  errors.usage(given and "--vkey: another key signed the checkpoint" or "whose key signs this ledger?",
+    given and "give the verifier key of the one who signed it" or "give the verifier key with --vkey")
+end
+
+-- Events and their proofs, and how many of those chosen are not signed. Answers what it is all about.
 local function write_events(es, filter, folder)
   local file = must(io.open(folder .. "/events.jsonl", "wb"))
-  local checkpoint, size
-  local count = 0
+  local made = { count = 0, unsigned = 0 }
   for line in es:events(filter) do
     local event = core.decode(line)
-    if size and event.position > size then break end
-    local proof, message, code, details = es:prove { event_id = event.event_id }
-    if not proof and checkpoint and code == "not_signed" then break end
-    errors.check(proof, message, code, details)
-    checkpoint = checkpoint or proof:match("\n\n(.*)$")
-    size = size or math.tointeger(tonumber(checkpoint:match("^[^\n]*\n(%d+)\n")))
-    must(file:write(line, "\n"))
-    put(("%s/proofs/%d.tlog-proof"):format(folder, event.position), proof)
-    count = count + 1
+    local proof, message, code, details
+    if not made.size or event.position <= made.size then
+      proof, message, code, details = es:prove { event_id = event.event_id }
+      if not proof and code ~= "not_signed" then errors.check(proof, message, code, details) end
+    end
+    if proof then
+      made.proof = made.proof or proof
+      made.checkpoint = made.checkpoint or proof:match("\n\n(.*)$")
+      made.size = made.size or math.tointeger(tonumber(made.checkpoint:match("^[^\n]*\n(%d+)\n")))
+      must(file:write(line, "\n"))
+      put(("%s/proofs/%d.tlog-proof"):format(folder, event.position), proof)
+      made.count = made.count + 1
+    else
+      made.unsigned = made.unsigned + 1
+    end
   end
   must(system.sync(file))
   must(file:close())
-  return checkpoint or errors.fail(5, "there is nothing to bundle: no event that was chosen is signed",
-    "make a checkpoint first: esrun checkpoint"), size, count
+  if made.proof then return made end
+  errors.fail(5, "there is nothing to bundle: no event that was chosen is signed", "make a checkpoint first: esrun checkpoint")
 end
 
 local function sign(folder, key_path)
@@ -94,22 +117,22 @@ end
 
 local function fill(es, filter, folder, options)
   must(files.make_folder(folder .. "/proofs"))
-  local vkey = verifier_key(options.vkey, errors.check(es:info()).store.store_id)
-  local checkpoint, size, count = write_events(es, filter, folder)
-  put(folder .. "/checkpoint", checkpoint)
-  put(folder .. "/vkey", vkey .. "\n")
+  local keys = candidates(options.vkey, errors.check(es:info()).store.store_id)
+  local made = write_events(es, filter, folder)
+  put(folder .. "/checkpoint", made.checkpoint)
+  put(folder .. "/vkey", signer_of(made.proof, keys, options.vkey) .. "\n")
   local signed = options.rsa_key ~= nil
-  put(folder .. "/README", README:format(size, signed and SIGNATURE or "", signed and " and signer.pem" or "",
-    signed and SIGNATURE_CHECK or ""))
+  put(folder .. "/README", README:format(made.size, signed and SIGNATURE or "", signed and " and signer.pem" or "",
+    signed and SIGNATURE_CHECK or "", made.size))
   must(os.execute(("cd %s && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs -d '\\n' sha256sum >SHA256SUMS"):format(
     user.quote(folder))), "sha256sum failed")
   if signed then sign(folder, options.rsa_key) end
-  return count
+  return made
 end
 
 --- Makes the folder. Until it is whole it has a name that no other run has, and only what was made here is ever removed.
 ---@param options { path: string, vkey: string?, rsa_key: string? }
----@return { folder: string, event_count: integer } made
+---@return { folder: string, event_count: integer, unsigned_count: integer } made
 function bundle.write(es, filter, options)
   local path = options.path:gsub("(.)/+$", "%1")
   if files.kind(path) or files.is_link(path) then
@@ -122,7 +145,7 @@ function bundle.write(es, filter, options)
   if ok then
     local done
     done, why = os.rename(part, path)
-    if done then return { folder = path, event_count = raised } end
+    if done then return { folder = path, event_count = raised.count, unsigned_count = raised.unsigned } end
     raised = why
   end
   os.execute("rm -rf " .. user.quote(part))

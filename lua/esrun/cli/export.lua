@@ -63,6 +63,10 @@ function export.run(call, args)
   if args.bundle then
     if args.format ~= "esrun" then errors.usage("a bundle holds events as esrun exports them, not " .. args.format) end
     local made = require "esrun.cli.bundle".write(es, filter, { path = args.bundle, vkey = args.vkey, rsa_key = args.rsa_key })
+    if made.unsigned_count > 0 then
+      io.stderr:write(("esrun: warning: %d of the chosen events are not signed yet, so they are not in the bundle\n"):format(
+        made.unsigned_count))
+    end
     if call.out.mode == "json" then call.out:json(made) end
   elseif args.out then
     write_file(call, es, filter, args.out)

@@ -48,6 +48,11 @@ function verify_proof.run(call, args)
     event = args.event and text_or_file(args.event, "^%s*{"),
     older = args.old and read(args.old, "--old"),
   })
+  if args.event and result.proves == "consistency" then
+    errors.usage("--event goes with the proof of an event; this one is between two trees")
+  elseif args.old and result.proves ~= "consistency" then
+    errors.usage("--old goes with a proof between two trees; this one is of an event")
+  end
   if call.out.mode == "table" then print_result(call.out, result) else call.out:json(result) end
   return 0
 end
