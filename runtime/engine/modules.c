@@ -282,6 +282,7 @@ void es__modules_free(es_modules *modules) {
 static es_status find_library(void *data, const char *name, char **source, size_t *length,
                               char *chunk_name, size_t chunk_name_size, es_error *err) {
   const es_modules *modules = data;
+  char path[MODULE_PATH_MAX];
 
   for (size_t i = 0; i < modules->count; i++) {
     const es_module *module = &modules->items[i];
@@ -292,10 +293,12 @@ static es_status find_library(void *data, const char *name, char **source, size_
     snprintf(chunk_name, chunk_name_size, "%s", module->chunk_name);
     return ES_OK;
   }
-  es__fail(err, ES_ERR_NOT_FOUND, "unknown_module", "module '%s' not found", name);
-  es__hint(err, "domain code can require es, es.rule, es.schema and modules of the project's "
-                "library folders (lib/)");
-  return ES_ERR_NOT_FOUND;
+  snprintf(path, sizeof path, "%s", name);
+  for (char *at = path; *at != '\0'; at++) {
+    if (*at == '.') *at = '/';
+  }
+  return es__fail(err, ES_ERR_NOT_FOUND, "unknown_module", "no library folder (lib/) has %s.lua",
+                  path);
 }
 
 typedef struct loading {

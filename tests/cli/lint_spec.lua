@@ -194,6 +194,12 @@ end } }
     assert.same({ "aggregates/account.lua:7 unknown-module", "aggregates/account.lua:8 unknown-module" }, list)
   end)
 
+  it("says once that a required module is not there", function()
+    local _, answer = lint(of 'require("shared.nope")\nlocal A = es.aggregate "A"\n')
+    assert.equal("module 'shared.nope' not found: no library folder (lib/) has shared/nope.lua", answer.findings[2].message)
+    assert.equal("module 'shared.nope' cannot be required from domain code", answer.findings[1].message)
+  end)
+
   it("names the place where a module does not load, and still looks at the others", function()
     local folder = of("local A = es.aggregate 'A'\nA.events = { ThingMade = {} }\n", {
       ["aggregates/broken.lua"] = "local x = 1\nlocal y = = 2\n", ["lib/clock.lua"] = "return { now = os.time }\n",
