@@ -31,6 +31,7 @@ function context.new(handle)
   ---@param given esrun.Frame
   ---@param f function
   function of.run(given, f, ...)
+    errors.check_function("es.context.run: f", f)
     local _ <close> = enter(handle, given, true, "es.context.run")
     return f(...)
   end

@@ -26,6 +26,15 @@ function errors.raise(message, code, details)
   error(setmetatable(raised, Error), 0)
 end
 
+--- Raises at the caller's caller for what cannot be called.
+---@param what string names the argument
+function errors.check_function(what, f)
+  local of = getmetatable(f)
+  if type(f) ~= "function" and not (type(of) == "table" and of.__call) then
+    error(("%s: function expected, got %s"):format(what, type(f)), 3)
+  end
+end
+
 --- True for a value that errors.raise raised.
 function errors.is(value)
   return getmetatable(value) == Error

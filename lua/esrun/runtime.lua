@@ -144,6 +144,7 @@ end
 --- otherwise. Answers what f answered.
 ---@param f function
 function Runtime:transaction(f, ...)
+  errors.check_function("es:transaction: f", f)
   local done, message, code, details = self._handle:begin()
   if not done then return nil, message, code, details end
   return finish(self._handle, pcall(f, ...))

@@ -355,5 +355,19 @@ describe("esrun", function()
       assert.equal("already_open", code)
       assert.equal(0, es:info().head_position)
     end)
+
+    it("asks for a function, at the line of the caller", function()
+      local begun = pcall(es.transaction, es, setmetatable({}, { __call = function() return true end }))
+      assert.is_true(begun)
+      for what, call in pairs {
+        ["es:transaction: f: function expected, got nil"] = function() es:transaction() end,
+        ["es.context.run: f: function expected, got table"] = function() es.context.run(JANE, {}) end,
+      } do
+        local _, why = pcall(call)
+        assert.matches("host_spec.lua:%d+: ", why)
+        assert.matches(what, why, 1, true)
+      end
+      assert.is_not_nil(es:execute("Account/1", "open", {}, JANE)) -- no transaction was left open
+    end)
   end)
 end)
