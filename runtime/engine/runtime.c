@@ -2,7 +2,6 @@
 #include "engine/runtime.h"
 
 #include <lauxlib.h>
-#include <openssl/crypto.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/fold.h"
+#include "ledger/libcrypto.h"
 #include "json/writer.h"
 
 enum { TIME_LIMIT_MS = 1000, MEMORY_LIMIT_MB = 256, CONFLICT_RETRIES = 10 };
@@ -237,6 +237,7 @@ es_status es_info(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
   es_store_head head;
   es_store_checkpoint signed_head = {0};
+  const struct es_libcrypto *crypto = es__libcrypto(NULL);
   char hex[2 * ES_HASH_SIZE + 1];
   es_status status;
 
@@ -253,7 +254,8 @@ es_status es_info(char **out, es_runtime *rt, es_error *err) {
   es__json_write_key(&buf, "sqlite");
   es__json_write_text(&buf, es__text(sqlite3_libversion()));
   es__json_write_key(&buf, "openssl");
-  es__json_write_text(&buf, es__text(OpenSSL_version(OPENSSL_VERSION_STRING)));
+  es__json_write_text(
+      &buf, es__text(crypto == NULL ? NULL : crypto->OpenSSL_version(OPENSSL_VERSION_STRING)));
   es__json_write_key(&buf, "head_position");
   es__json_write_integer(&buf, head.position);
   es__json_write_key(&buf, "head_hash");

@@ -1,13 +1,11 @@
 /* key: Ed25519 keys of signed notes, their names, ids and text forms. Knows nothing of notes' texts. */
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/base64.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "ledger/libcrypto.h"
 #include "ledger/note.h"
 
 enum { TYPE_ED25519 = 0x01, ENCODED_SIZE = 1 + ES_KEY_SIZE, ID_DIGITS = 8 };
@@ -58,14 +56,15 @@ static es_status libcrypto_failed(es_error *err, const char *what) {
 static es_status set_id(es_vkey *key, es_error *err) {
   uint8_t bytes[ES_KEY_NAME_MAX + 1 + ENCODED_SIZE], hash[ES_HASH_SIZE];
   size_t length = strlen(key->name);
+  es_status status;
 
   memcpy(bytes, key->name, length);
   bytes[length++] = '\n';
   bytes[length++] = TYPE_ED25519;
   memcpy(bytes + length, key->key, ES_KEY_SIZE);
   length += ES_KEY_SIZE;
-  if (EVP_Digest(bytes, length, hash, NULL, EVP_sha256(), NULL) != 1)
-    return libcrypto_failed(err, "compute a SHA-256");
+  status = es_sha256(hash, bytes, length, err);
+  if (status != ES_OK) return status;
   key->id = (uint32_t)hash[0] << 24 | (uint32_t)hash[1] << 16 | (uint32_t)hash[2] << 8 | hash[3];
   return ES_OK;
 }
@@ -81,11 +80,15 @@ static es_status set_name(es_vkey *key, const char *name, size_t length, es_erro
 
 /* Fills in what follows from the name and the seed. */
 static es_status derive(es_skey *key, es_error *err) {
-  EVP_PKEY *pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, ES_KEY_SIZE);
+  const struct es_libcrypto *crypto = es__libcrypto(err);
   size_t length = ES_KEY_SIZE;
-  bool derived = pair != NULL && EVP_PKEY_get_raw_public_key(pair, key->vkey.key, &length) == 1;
+  EVP_PKEY *pair;
+  bool derived;
 
-  EVP_PKEY_free(pair);
+  if (crypto == NULL) return ES_ERR_OTHER;
+  pair = crypto->EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, ES_KEY_SIZE);
+  derived = pair != NULL && crypto->EVP_PKEY_get_raw_public_key(pair, key->vkey.key, &length) == 1;
+  crypto->EVP_PKEY_free(pair);
   return derived ? set_id(&key->vkey, err) : libcrypto_failed(err, "derive an Ed25519 key");
 }
 
@@ -103,45 +106,63 @@ es_status es__skey_of_seed(es_skey *out, const char *name, const uint8_t seed[ES
 }
 
 es_status es__skey_make(es_skey *out, const char *name, es_error *err) {
+  const struct es_libcrypto *crypto = es__libcrypto(err);
   uint8_t seed[ES_KEY_SIZE];
   es_status status;
 
   memset(out, 0, sizeof *out);
-  if (RAND_priv_bytes(seed, sizeof seed) != 1)
+  if (crypto == NULL) return ES_ERR_OTHER;
+  if (crypto->RAND_priv_bytes(seed, sizeof seed) != 1)
     return libcrypto_failed(err, "get random bytes from the system");
   status = es__skey_of_seed(out, name, seed, err);
-  OPENSSL_cleanse(seed, sizeof seed);
+  explicit_bzero(seed, sizeof seed);
   return status;
 }
 
 void es__skey_clear(es_skey *key) {
-  if (key != NULL) OPENSSL_cleanse(key, sizeof *key);
+  if (key != NULL) explicit_bzero(key, sizeof *key);
 }
 
 es_status es__key_sign(uint8_t out[64], const es_skey *key, es_text text, es_error *err) {
-  EVP_PKEY *pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, ES_KEY_SIZE);
-  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  const struct es_libcrypto *crypto = es__libcrypto(err);
   size_t length = 64;
-  bool done = pair != NULL && context != NULL &&
-              EVP_DigestSignInit(context, NULL, NULL, NULL, pair) == 1 &&
-              EVP_DigestSign(context, out, &length, (const uint8_t *)text.data, text.length) == 1;
+  EVP_MD_CTX *context;
+  EVP_PKEY *pair;
+  bool done;
 
-  EVP_MD_CTX_free(context);
-  EVP_PKEY_free(pair);
+  if (crypto == NULL) return ES_ERR_OTHER;
+  pair = crypto->EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, ES_KEY_SIZE);
+  context = crypto->EVP_MD_CTX_new();
+  done =
+      pair != NULL && context != NULL &&
+      crypto->EVP_DigestSignInit(context, NULL, NULL, NULL, pair) == 1 &&
+      crypto->EVP_DigestSign(context, out, &length, (const uint8_t *)text.data, text.length) == 1;
+  crypto->EVP_MD_CTX_free(context);
+  crypto->EVP_PKEY_free(pair);
   return done ? ES_OK : libcrypto_failed(err, "make an Ed25519 signature");
 }
 
-bool es__key_verify(const es_vkey *key, es_text text, const uint8_t signature[64]) {
-  EVP_PKEY *public_key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key->key, ES_KEY_SIZE);
-  EVP_MD_CTX *context = EVP_MD_CTX_new();
-  bool holds =
-      public_key != NULL && context != NULL &&
-      EVP_DigestVerifyInit(context, NULL, NULL, NULL, public_key) == 1 &&
-      EVP_DigestVerify(context, signature, 64, (const uint8_t *)text.data, text.length) == 1;
+es_status es__key_verify(const es_vkey *key, es_text text, const uint8_t signature[64],
+                         es_error *err) {
+  const struct es_libcrypto *crypto = es__libcrypto(err);
+  EVP_MD_CTX *context;
+  EVP_PKEY *public_key;
+  bool holds;
 
-  EVP_MD_CTX_free(context);
-  EVP_PKEY_free(public_key);
-  return holds;
+  if (crypto == NULL) return ES_ERR_OTHER;
+  public_key = crypto->EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key->key, ES_KEY_SIZE);
+  context = crypto->EVP_MD_CTX_new();
+  holds = public_key != NULL && context != NULL &&
+          crypto->EVP_DigestVerifyInit(context, NULL, NULL, NULL, public_key) == 1 &&
+          crypto->EVP_DigestVerify(context, signature, 64, (const uint8_t *)text.data,
+                                   text.length) == 1;
+  crypto->EVP_MD_CTX_free(context);
+  crypto->EVP_PKEY_free(public_key);
+  if (holds) return ES_OK;
+  es__fail(err, ES_ERR_INTEGRITY, "bad_signature", "the signature of %s (key %08x) does not hold",
+           key->name, key->id);
+  es__hint(err, "the text or the signature was changed after it was signed");
+  return ES_ERR_INTEGRITY;
 }
 
 /* ---- Text forms -------------------------------------------------------------------------------------------- */
@@ -154,8 +175,8 @@ static void key_text(char out[ES_KEY_TEXT_SIZE], const char *prefix, const es_vk
   memcpy(typed + 1, bytes, ES_KEY_SIZE);
   es__base64(encoded, typed, sizeof typed);
   snprintf(out, ES_KEY_TEXT_SIZE, "%s%s+%08x+%s", prefix, key->name, key->id, encoded);
-  OPENSSL_cleanse(typed, sizeof typed);
-  OPENSSL_cleanse(encoded, sizeof encoded);
+  explicit_bzero(typed, sizeof typed);
+  explicit_bzero(encoded, sizeof encoded);
 }
 
 void es__vkey_text(char out[ES_KEY_TEXT_SIZE], const es_vkey *key) {
@@ -210,7 +231,7 @@ static es_status parse_key(es_vkey *key, uint8_t bytes[ES_KEY_SIZE], const char 
   } else {
     memcpy(bytes, encoded + 1, ES_KEY_SIZE);
   }
-  OPENSSL_cleanse(encoded, sizeof encoded);
+  explicit_bzero(encoded, sizeof encoded);
   return status;
 }
 

@@ -1,17 +1,15 @@
 /* key_file: signing keys as text, in the clear or under a passphrase. Opens no files. */
 #include "ledger/key_file.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "ledger/libcrypto.h"
 
 enum { PASSPHRASE_MAX = 1024 }; /* PEM_BUFSIZE, what libcrypto asks for when it opens a key */
 
 void es__key_file_wipe(es_buf *text) {
-  if (text->data != NULL) OPENSSL_cleanse(text->data, text->capacity);
+  if (text->data != NULL) explicit_bzero(text->data, text->capacity);
   es__buf_free(text);
 }
 
@@ -21,15 +19,15 @@ static es_status libcrypto_failed(es_error *err, const char *what) {
 
 es_status es__key_file_print(es_buf *out, const es_skey *key, const char *passphrase,
                              es_error *err) {
+  const struct es_libcrypto *crypto;
   char text[ES_KEY_TEXT_SIZE];
   EVP_PKEY *pair;
   BIO *pem;
-  char *bytes;
 
   if (passphrase == NULL || passphrase[0] == '\0') {
     es__skey_text(text, key);
     es__buf_format(out, "%s\n", text);
-    OPENSSL_cleanse(text, sizeof text);
+    explicit_bzero(text, sizeof text);
     return out->failed ? es__no_memory(err) : ES_OK;
   }
   if (strlen(passphrase) > PASSPHRASE_MAX) { /* libcrypto would write a key that it cannot open */
@@ -39,19 +37,21 @@ es_status es__key_file_print(es_buf *out, const es_skey *key, const char *passph
     es__hint(err, "choose a shorter one: the key was not made");
     return ES_ERR_USAGE;
   }
-  pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, ES_KEY_SIZE);
-  pem = BIO_new(BIO_s_mem());
-  bool written = pair != NULL && pem != NULL &&
-                 PEM_write_bio_PKCS8PrivateKey(pem, pair, EVP_aes_256_cbc(), passphrase,
-                                               (int)strlen(passphrase), NULL, NULL) == 1;
+  crypto = es__libcrypto(err);
+  if (crypto == NULL) return ES_ERR_OTHER;
+  pair = crypto->EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, key->seed, ES_KEY_SIZE);
+  pem = crypto->BIO_new(crypto->BIO_s_mem());
+  bool written =
+      pair != NULL && pem != NULL &&
+      crypto->PEM_write_bio_PKCS8PrivateKey(pem, pair, crypto->EVP_aes_256_cbc(), passphrase,
+                                            (int)strlen(passphrase), NULL, NULL) == 1;
   if (written) {
-    long length = BIO_get_mem_data(pem, &bytes);
     es__vkey_text(text, &key->vkey);
     es__buf_format(out, "%s\n", text);
-    es__buf_add(out, bytes, (size_t)length);
+    es__libcrypto_text(out, crypto, pem);
   }
-  BIO_free(pem);
-  EVP_PKEY_free(pair);
+  crypto->BIO_free(pem);
+  crypto->EVP_PKEY_free(pair);
   if (!written) return libcrypto_failed(err, "encrypt the key");
   return out->failed ? es__no_memory(err) : ES_OK;
 }
@@ -71,6 +71,7 @@ static es_status parse_encrypted(es_skey *out, es_text text, const char *passphr
                                  es_error *err) {
   const char *newline = memchr(text.data, '\n', text.length);
   size_t first = (size_t)(newline - text.data), seed_length = ES_KEY_SIZE;
+  const struct es_libcrypto *crypto;
   uint8_t seed[ES_KEY_SIZE];
   EVP_PKEY *pair = NULL;
   es_vkey vkey;
@@ -83,17 +84,21 @@ static es_status parse_encrypted(es_skey *out, es_text text, const char *passphr
     es__hint(err, "put its passphrase into the environment variable ESRUN_KEY_PASSPHRASE");
     return ES_ERR_USAGE;
   }
-  pem = BIO_new_mem_buf(newline + 1, (int)(text.length - first - 1));
-  if (pem != NULL) pair = PEM_read_bio_PrivateKey(pem, NULL, give_passphrase, (void *)passphrase);
-  bool opened = pair != NULL && EVP_PKEY_get_raw_private_key(pair, seed, &seed_length) == 1 &&
+  crypto = es__libcrypto(err);
+  if (crypto == NULL) return ES_ERR_OTHER;
+  pem = crypto->BIO_new_mem_buf(newline + 1, (int)(text.length - first - 1));
+  if (pem != NULL)
+    pair = crypto->PEM_read_bio_PrivateKey(pem, NULL, give_passphrase, (void *)passphrase);
+  bool opened = pair != NULL &&
+                crypto->EVP_PKEY_get_raw_private_key(pair, seed, &seed_length) == 1 &&
                 seed_length == ES_KEY_SIZE;
-  BIO_free(pem);
-  EVP_PKEY_free(pair);
+  crypto->BIO_free(pem);
+  crypto->EVP_PKEY_free(pair);
   if (!opened)
     return es__fail(err, ES_ERR_USAGE, "wrong_passphrase",
                     "the passphrase does not open the key %s", vkey.name);
   status = es__skey_of_seed(out, vkey.name, seed, err);
-  OPENSSL_cleanse(seed, sizeof seed);
+  explicit_bzero(seed, sizeof seed);
   if (status == ES_OK && memcmp(out->vkey.key, vkey.key, ES_KEY_SIZE) != 0) {
     es__skey_clear(out);
     status = es__fail(err, ES_ERR_USAGE, "malformed_key",

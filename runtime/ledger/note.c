@@ -130,15 +130,17 @@ static bool is_by(const signature *line, const es_vkey *key) {
 
 static es_status check_line(es_note *note, const signature *line, const es_vkey *keys,
                             size_t key_count, es_error *err) {
+  es_status status;
+
   for (size_t i = 0; i < key_count; i++) {
     if (!is_by(line, &keys[i])) continue;
-    if (line->length != ED25519_SIGNATURE_SIZE ||
-        !es__key_verify(&keys[i], note->text, line->bytes)) {
-      es__fail(err, ES_ERR_INTEGRITY, "bad_signature",
-               "the signature of %s (key %08x) does not hold", keys[i].name, keys[i].id);
-      es__hint(err, "the text or the signature was changed after it was signed");
-      return ES_ERR_INTEGRITY;
+    if (line->length != ED25519_SIGNATURE_SIZE) {
+      return es__fail(err, ES_ERR_INTEGRITY, "bad_signature",
+                      "the signature of %s (key %08x) is not of %d bytes", keys[i].name, keys[i].id,
+                      ED25519_SIGNATURE_SIZE);
     }
+    status = es__key_verify(&keys[i], note->text, line->bytes, err);
+    if (status != ES_OK) return status;
     note->signed_by |= (uint32_t)1 << i;
   }
   return ES_OK;

@@ -43,9 +43,10 @@ void es__skey_text(char out[ES_KEY_TEXT_SIZE], const es_skey *key);
 es_status es__vkey_parse(es_vkey *out, const char *text, size_t length, es_error *err);
 es_status es__skey_parse(es_skey *out, const char *text, size_t length, es_error *err);
 
-/* Ed25519 (RFC 8032) over bytes. es__key_verify answers only for this key. */
+/* Ed25519 (RFC 8032) over bytes. A signature that this key did not make is ES_ERR_INTEGRITY "bad_signature". */
 es_status es__key_sign(uint8_t out[64], const es_skey *key, es_text text, es_error *err);
-bool es__key_verify(const es_vkey *key, es_text text, const uint8_t signature[64]);
+es_status es__key_verify(const es_vkey *key, es_text text, const uint8_t signature[64],
+                         es_error *err);
 
 /* Appends the note of `text` signed by the keys. The text must be one that es__note_open would accept. */
 es_status es__note_sign(es_buf *out, es_text text, const es_skey *keys, size_t key_count,

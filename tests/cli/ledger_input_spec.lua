@@ -115,4 +115,22 @@ describe("esrun's ledger refuses", function()
     assert.equal(p.must "checkpoint", support.read(kept)) -- with room again
     p.shell "rm $HOME/.config/esrun/config.lua"
   end)
+
+  it("to need OpenSSL's library for anything but keys", function()
+    p.shell "mkdir $HOME/lib; echo 'no library' >$HOME/lib/libcrypto.so.3"
+    local function without(command)
+      return p.shell(("LD_LIBRARY_PATH=$HOME/lib NO_COLOR=1 %s %s"):format(support.quote(support.bin), command))
+    end
+    local moved = without "exec Account/1 move cents=1 --as user:jane"
+    assert.equal(0, moved.status, moved.err)
+    assert.equal(0, without("show Account/1").status)
+    local made = without "keygen --out $HOME/new"
+    assert.equal(1, made.status)
+    assert.matches("OpenSSL could not be loaded: .*libcrypto%.so%.3", made.err)
+    assert.matches("\nhint: keys and signatures need it: install Debian's package libssl3", made.err)
+    assert.is_false(support.exists(p.home .. "/new"))
+    assert.equal(1, without("checkpoint").status)
+    assert.equal(1, without("verify-proof $HOME/proof --key " .. support.quote(vkey)).status)
+    assert.matches("failure +keys +OpenSSL cannot be loaded.-\n +to mend: install", without("doctor").out)
+  end)
 end)

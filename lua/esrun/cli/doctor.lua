@@ -35,8 +35,13 @@ end
 local function check_versions(findings)
   local es <close> = errors.check(esrun.open { store = ":memory:" })
   local info = errors.check(es:info())
+  local openssl = info.openssl ~= esrun.null and info.openssl
   add(findings, "versions", "ok", ("esrun %s, %s, SQLite %s, OpenSSL %s"):format(
-    info.esrun, info.lua, info.sqlite, info.openssl))
+    info.esrun, info.lua, info.sqlite, openssl or "missing"))
+  if not openssl then
+    add(findings, "keys", "failure", "OpenSSL cannot be loaded, so nothing can be signed and no signature checked",
+      "install Debian's package libssl3")
+  end
   local found = probes.sqlite_defects(info.sqlite)
   if #found == 0 then return add(findings, "sqlite", "ok", "no defect is known of it that could damage a store") end
   add(findings, "sqlite", "note", "SQLite of this version has known defects: " .. table.concat(found, "; "),
