@@ -112,7 +112,8 @@ static void add_event(writer *self, workload_row *row) {
 
 /* ---- events as they are ---- */
 
-static void append(bench_case *self, int64_t batch, bool all_indexes) {
+static void append(bench_case *self, int64_t batch, bool all_indexes,
+                   void (*make)(workload_row *, int64_t)) {
   writer out;
   workload_row row;
 
@@ -120,7 +121,7 @@ static void append(bench_case *self, int64_t batch, bool all_indexes) {
   bench_begin(self);
   for (int64_t i = 0; i < self->events; i++) {
     if (i % batch == 0) baseline_step(out.begin);
-    workload_row_make(&row, i);
+    make(&row, i);
     add_event(&out, &row);
     if (i % batch == batch - 1 || i == self->events - 1) baseline_step(out.commit);
     bench_progress(self, i + 1, self->events);
@@ -130,9 +131,12 @@ static void append(bench_case *self, int64_t batch, bool all_indexes) {
   close_writer(&out, self);
 }
 
-static void append_1(bench_case *self) { append(self, 1, true); }
-static void append_1000(bench_case *self) { append(self, 1000, true); }
-static void append_1000_one_index(bench_case *self) { append(self, 1000, false); }
+static void append_1(bench_case *self) { append(self, 1, true, workload_row_make); }
+static void append_1000(bench_case *self) { append(self, 1000, true, workload_row_make); }
+static void append_1000_one_index(bench_case *self) {
+  append(self, 1000, false, workload_row_make);
+}
+static void append_imported(bench_case *self) { append(self, 1000, true, workload_row_imported); }
 
 /* ---- events as commands make them: the stream's version is read first ---- */
 
@@ -185,6 +189,7 @@ const baseline_entry baseline_writes[] = {
     {"append_1", append_1},
     {"append_1000", append_1000},
     {"append_1000_one_index", append_1000_one_index},
+    {"append_imported", append_imported},
     {"command_1", command_1},
     {"command_1_key", command_1_key},
     {"command_100", command_100},

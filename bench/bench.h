@@ -32,6 +32,8 @@ typedef struct workload_row {
 void workload_row_make(workload_row *out, int64_t number);
 /* The same as a command would store it: with the runtime's own metadata. */
 void workload_row_decided(workload_row *out, int64_t number);
+/* The same as a mapping makes it of a foreign row: random id, no tenant, no cause, a correlation of its own. */
+void workload_row_imported(workload_row *out, int64_t number);
 void workload_row_copy(workload_row *out, const workload_row *from); /* mends the pointers */
 
 const char *workload_aggregate_type(int64_t number); /* 1, 2 */
@@ -79,7 +81,8 @@ _Noreturn void bench_die(const char *format, ...) ES_PRINTF(1, 2);
 
 /* NULL for an unknown name. */
 bench_function baseline_find(const char *name);
-bench_function runtime_find(const char *name); /* asks ledger_find too */
+bench_function runtime_find(const char *name); /* asks the two below too */
+bench_function moving_find(const char *name);
 bench_function ledger_find(const char *name);
 
 /* Whole programs of their own: `sync FILE` and `spawn COUNT PROGRAM …`. */

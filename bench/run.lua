@@ -91,6 +91,16 @@ local ROWS = {
     prepare = "export",
   },
   {
+    name = "import of JSON lines through a mapping", case = "import_rows", bare = "append_imported", events = SIZES.write,
+    unit = "events/s", entry = "es_import_feed, groups of 1,000, 10 members a row", beyond = STREAMS,
+    baseline = "insert in a loop, hashed and chained; parses nothing", indexes = ALL_INDEXES, prepare = "write_rows",
+  },
+  {
+    name = "import of CSV through a mapping", case = "import_csv", bare = "append_imported", events = SIZES.write,
+    unit = "events/s", entry = "es_import_feed, groups of 1,000, 10 columns", beyond = STREAMS,
+    baseline = "insert in a loop, hashed and chained; parses nothing", indexes = ALL_INDEXES, prepare = "write_rows",
+  },
+  {
     name = "export", case = "export", bare = "scan_all", unit = "events/s", entry = "es_read, es_event_json",
     beyond = "-", baseline = "select every column; writes nothing", indexes = "by position", limit = SIZES.write,
   },
@@ -443,6 +453,7 @@ if wanted("start") and not options.ledger then report.starts = measure_starts() 
 report.machine.load_after = load_now()
 remove(shared)
 remove(folder .. "/events.jsonl")
+remove(folder .. "/rows.")
 
 if options.json then write_file(options.json, encode(report) .. "\n") end
 if options.markdown then write_file(options.markdown, markdown(report)) end

@@ -189,75 +189,6 @@ static void project(bench_case *self) {
   es_close(rt);
 }
 
-/* ---- moving data: the lines go to, and come from, events.jsonl beside the store ---- */
-
-static FILE *open_lines(const bench_case *self, const char *mode) {
-  const char *slash = strrchr(self->store, '/');
-  char path[1024];
-
-  snprintf(path, sizeof path, "%.*sevents.jsonl",
-           slash == NULL ? 0 : (int)(slash - self->store + 1), self->store);
-  FILE *file = fopen(path, mode);
-  if (file == NULL) bench_die("%s cannot be opened", path);
-  return file;
-}
-
-static void export(bench_case *self) {
-  es_filter filter = ES_FILTER_INIT;
-  es_runtime *rt = open_runtime(self);
-  FILE *file = open_lines(self, "w");
-  const es_event *event = NULL;
-  es_cursor *cursor = NULL;
-  char *line = NULL;
-  size_t length;
-
-  filter.limit = self->events;
-  bench_begin(self);
-  check(es_read(&cursor, rt, &filter, &err), "es_read");
-  for (;;) {
-    check(es_cursor_next(&event, cursor, &err), "es_cursor_next");
-    if (event == NULL) break;
-    check(es_event_json(&line, &length, event, ES_FORM_EXPORT, &err), "es_event_json");
-    if (fwrite(line, 1, length, file) != length || putc('\n', file) == EOF)
-      bench_die("the lines cannot be written");
-    es_free(line);
-    bench_progress(self, ++self->operations, self->events);
-  }
-  bench_end(self);
-  es_cursor_close(cursor);
-  if (fclose(file) != 0) bench_die("the lines cannot be written");
-  es_close(rt);
-}
-
-static void import(bench_case *self) {
-  static char bytes[64 * 1024];
-  es_import_options options = ES_IMPORT_INIT;
-  es_import_report report = {0};
-  es_runtime *rt = open_runtime(self);
-  FILE *file = open_lines(self, "r");
-  es_import *import = NULL;
-  es_verify_report verified;
-  size_t length;
-
-  bench_begin(self);
-  check(es_import_open(&import, rt, &options, &err), "es_import_open");
-  while ((length = fread(bytes, 1, sizeof bytes, file)) > 0) {
-    check(es_import_feed(import, bytes, length, &err), "es_import_feed");
-    es_import_report_get(&report, import);
-    bench_progress(self, report.imported_count, self->events);
-  }
-  check(es_import_finish(import, &err), "es_import_finish");
-  bench_end(self);
-  es_import_report_get(&report, import);
-  self->operations = report.imported_count;
-  es_import_close(import);
-  fclose(file);
-  check(es_verify(&verified, rt, NULL, &err), "es_verify");
-  memcpy(self->head, verified.head_hash, ES_HASH_SIZE);
-  self->has_head = true;
-  es_close(rt);
-}
-
 /* ---- filters ---- */
 
 static int64_t ask(void *side, filter_kind kind, const filter_value *value, int64_t limit) {
@@ -321,8 +252,6 @@ bench_function runtime_find(const char *name) {
                {"load", load},
                {"replay", replay},
                {"project", project},
-               {"export", export},
-               {"import", import},
 #define FILTER_ENTRIES(filter, scan, scans, sql)                                                   \
   {"page_" #filter, page_##filter}, {"scan_" #filter, scan_##filter},
                BENCH_FILTERS(FILTER_ENTRIES)
@@ -332,5 +261,5 @@ bench_function runtime_find(const char *name) {
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     if (strcmp(cases[i].name, name) == 0) return cases[i].run;
   }
-  return ledger_find(name);
+  return moving_find(name) != NULL ? moving_find(name) : ledger_find(name);
 }

@@ -130,6 +130,21 @@ void workload_row_decided(workload_row *out, int64_t number) {
   point(out);
 }
 
+void workload_row_imported(workload_row *out, int64_t number) {
+  es_event *event = &out->event;
+
+  workload_row_make(out, number);
+  for (int i = 0; i < ES_ID_SIZE; i++)
+    event->event_id[i] =
+        (uint8_t)(scramble((uint64_t)number * 16 + (i < 8 ? 0 : 1)) >> (8 * (i % 8)));
+  make_id(event->correlation_id, number, 2);
+  event->has_causation = false;
+  out->tenant = 0;
+  snprintf(out->metadata, sizeof out->metadata,
+           "{\"$\":{\"import\":{\"row\":%" PRId64 ",\"source\":\"bench\"}}}", number + 1);
+  point(out);
+}
+
 void workload_long_row(workload_row *out, int64_t before, int64_t number) {
   memset(&out->event, 0, sizeof out->event);
   out->stream = before / EVENTS_PER_BLOCK * ACTIVE_STREAMS + 1;
