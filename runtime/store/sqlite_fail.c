@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -33,15 +34,21 @@ static const struct {
     {SQLITE_IOERR, "io", "the disk failed", "look at the system's log; check the disk"},
 };
 
-/* Names the file that may not be written, where that is why. */
-static void name_unwritable(const es_sqlite *store, es_error *err) {
+/* Names the file that may not be opened or written, where that is why. */
+static void name_forbidden(const es_sqlite *store, int mode, es_error *err) {
   static const char *const endings[] = {"", "-wal", "-shm"};
+  const char *verb = mode == W_OK ? "write" : "read", *right = mode == W_OK ? "w" : "r";
   char path[PATH_MAX];
+  struct stat facts;
 
   for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
     snprintf(path, sizeof path, "%s%s", store->path, endings[i]);
-    if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 || errno != EACCES) continue;
-    es__hint(err, "you may not write %s: run as its owner, or: chmod u+w %s", path, path);
+    if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode)) {
+      es__hint(err, "%s is no file: move it away", path);
+      return;
+    }
+    if (faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0 || errno != EACCES) continue;
+    es__hint(err, "you may not %s %s: run as its owner, or: chmod u+%s %s", verb, path, right, path);
     return;
   }
 }
@@ -55,7 +62,8 @@ es_status es__sqlite_fail(es_sqlite *store, int rc, const char *doing, es_error 
     es__fail(err, ES_ERR_STORE, failures[i].code, "%s: %s: %s", store->path, doing,
              failures[i].what);
     if (failures[i].hint != NULL) es__hint(err, "%s", failures[i].hint);
-    if (failures[i].rc == SQLITE_READONLY) name_unwritable(store, err);
+    if (failures[i].rc == SQLITE_READONLY) name_forbidden(store, W_OK, err);
+    if (failures[i].rc == SQLITE_CANTOPEN) name_forbidden(store, R_OK, err);
     return ES_ERR_STORE;
   }
   return es__fail(err, ES_ERR_STORE, "sqlite", "%s: %s: %s", store->path, doing, words);

@@ -204,6 +204,24 @@ describe("esrun doctor", function()
     end
   end)
 
+  it("names the empty -wal that nobody may read, or that is a folder, and so does a command that fails of it", function()
+    local folder = filled()
+    local wal = folder .. "/store.db-wal"
+    for make, mend in pairs {
+      ["touch store.db-wal; chmod 000 store.db-wal"] = ("you may not read %s: run as its owner, or: chmod u+r %s"):format(wal, wal),
+      ["mkdir store.db-wal"] = wal .. " is no file: move it away",
+    } do
+      as_ordinary_user(folder, "rm -rf store.db-wal store.db-shm; " .. make)
+      local finding
+      for _, one in ipairs(cjson.decode(as_ordinary_user(folder, "./esrun doctor --output json").out).findings) do
+        if one.check == "store" then finding = one end
+      end
+      assert.equal("failure", finding.state)
+      assert.equal(mend, finding.mend)
+      assert.matches(mend, as_ordinary_user(folder, "./esrun log").err, 1, true)
+    end
+  end)
+
   it("tells what is wrong with the settings (2)", function()
     local folder = filled()
     support.write(folder .. "/esrun.lua", "return { stoer = 'x' }\n")
