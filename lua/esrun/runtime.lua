@@ -139,9 +139,8 @@ local function finish(handle, ok, ...)
   return ...
 end
 
---- Runs f(...) in one transaction: its commands become durable together, when f has returned. An error in f, or f
---- returning nil or false as its first value, takes all of them back; a command that fails leaves the others in place
---- otherwise. Answers what f answered.
+--- Runs f(...) in one transaction: its commands become durable together, when f has returned. An error in f, or its answering
+--- nil or false first, takes all of them back; a command that fails otherwise leaves the others. Answers what f answered.
 ---@param f function
 function Runtime:transaction(f, ...)
   errors.check_function("es:transaction: f", f)
