@@ -31,6 +31,7 @@ static void take_options(es_runtime *rt, const es_options *options) {
   rt->log = options->log;
   rt->log_data = options->log_data;
   rt->read_only = options->read_only;
+  rt->store_given = options->store_path != NULL;
   rt->conflict_retries = options->conflict_retries == 0  ? CONFLICT_RETRIES
                          : options->conflict_retries < 0 ? 0
                                                          : options->conflict_retries;
@@ -49,7 +50,6 @@ static es_status open_store(es_runtime *rt, const es_options *options, es_error 
   const char *path = options->store_path != NULL ? options->store_path : rt->settings.store;
   es_sqlite_options sqlite = {.read_only = options->read_only, .must_exist = options->must_exist};
 
-  rt->store_given = options->store_path != NULL;
   if (path == NULL) {
     es__fail(err, ES_ERR_USAGE, "no_store", "no store is named, and no project says which one");
     es__hint(err, "go to a project's folder, or name a file with --store FILE");
@@ -224,12 +224,33 @@ es_status es_describe(char **out, es_runtime *rt, es_error *err) {
   return hand_out(out, &buf, status, err);
 }
 
+static void write_settings(es_buf *out, const es_runtime *rt, const char *store_path) {
+  es__settings_write(out, &rt->settings, store_path, rt->store_given ? "option" : NULL,
+                     rt->limits.time_limit_us / 1000,
+                     rt->limits.memory_limit_bytes / (1024 * 1024));
+}
+
 es_status es_config(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
 
-  es__settings_write(&buf, &rt->settings, rt->store_path == NULL ? ":memory:" : rt->store_path,
-                     rt->store_given ? "option" : NULL, rt->limits.time_limit_us / 1000,
-                     rt->limits.memory_limit_bytes / (1024 * 1024));
+  write_settings(&buf, rt, rt->store_path == NULL ? ":memory:" : rt->store_path);
+  return hand_out(out, &buf, ES_OK, err);
+}
+
+es_status es_project_settings(char **out, const es_options *given, es_error *err) {
+  es_options options = ES_OPTIONS_INIT;
+  es_runtime unopened = {0};
+  es_buf buf = {0};
+
+  *out = NULL;
+  if (given == NULL) return es__no_options(err);
+  es__take_options(&options, given, sizeof options);
+  es_status status = es__settings_read(&unopened.settings, options.project_path, err);
+  if (status != ES_OK) return status;
+  take_options(&unopened, &options);
+  write_settings(&buf, &unopened,
+                 unopened.store_given ? options.store_path : unopened.settings.store);
+  es__settings_free(&unopened.settings);
   return hand_out(out, &buf, ES_OK, err);
 }
 

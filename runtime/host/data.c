@@ -248,6 +248,17 @@ int host_layout(lua_State *L) {
   return 1;
 }
 
+/* settings({ project, store }) -> the list of settings */
+int host_settings(lua_State *L) {
+  es_options options = ES_OPTIONS_INIT;
+  es_error err = ES_ERROR_INIT;
+
+  take_place(L, &options);
+  char **box = host_push_text(L);
+  es_status status = es_project_settings(box, &options, &err);
+  return host_push_result(L, status, box, false, &err);
+}
+
 void host_data_open(lua_State *L) {
   static const luaL_Reg methods[] = {{"feed", feed},
                                      {"finish", finish},

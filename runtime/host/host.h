@@ -70,6 +70,7 @@ void host_data_close(host_runtime *host);
 void host_data_open(lua_State *L);
 int host_restore(lua_State *L);
 int host_layout(lua_State *L);
+int host_settings(lua_State *L);
 /* 64 hexadecimal digits: pushed, or as a member of the table at the top. */
 void host_push_hash(lua_State *L, const uint8_t hash[ES_HASH_SIZE]);
 void host_set_hash(lua_State *L, const char *name, const uint8_t hash[ES_HASH_SIZE]);

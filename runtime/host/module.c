@@ -169,6 +169,7 @@ static int open_core(lua_State *L) {
       {"sign_detached", host_sign_detached},
       {"restore", host_restore},
       {"layout", host_layout},
+      {"settings", host_settings},
       {NULL, NULL},
   };
 

@@ -247,6 +247,10 @@ ES_API es_status es_describe(char **out, es_runtime *rt, es_error *err);
 ES_API es_status es_config(char **out, es_runtime *rt, es_error *err);
 ES_API es_status es_info(char **out, es_runtime *rt, es_error *err);
 
+/* What es_config would tell of a runtime opened with `options`, without opening its store or loading its modules: neither
+ * needs to be there. The store is null when none is named. */
+ES_API es_status es_project_settings(char **out, const es_options *options, es_error *err);
+
 /* ---- Context: who is acting -------------------------------------------------------------------------------- */
 
 /* Set a frame's text to ES_NONE to have none, to NULL to inherit. Only its address counts. */

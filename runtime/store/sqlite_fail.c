@@ -48,7 +48,8 @@ static void name_forbidden(const es_sqlite *store, int mode, es_error *err) {
       return;
     }
     if (faccessat(AT_FDCWD, path, mode, AT_EACCESS) == 0 || errno != EACCES) continue;
-    es__hint(err, "you may not %s %s: run as its owner, or: chmod u+%s %s", verb, path, right, path);
+    es__hint(err, "you may not %s %s: run as its owner, or: chmod u+%s %s", verb, path, right,
+             path);
     return;
   }
 }

@@ -126,6 +126,15 @@ describe("esrun", function()
       assert.matches('{"origin":"option","setting":"store","value":"new.db"}', given.out, 1, true)
     end)
 
+    it("shows them where neither the store nor a module can be used", function()
+      local folder = support.project { ["aggregates/broken.lua"] = "= 1", ["esrun.lua"] = 'return { store = "aggregates" }' }
+      local result = run(folder, "config")
+      assert.equal("", result.err)
+      assert.equal(0, result.status)
+      assert.matches("store +" .. folder .. "/aggregates +esrun.lua", result.out)
+      assert.matches("store +:memory: +option", run(folder, "config", "--store", ":memory:").out)
+    end)
+
     it("shows each setting and where it comes from", function()
       local folder = filled()
       local settings = {}

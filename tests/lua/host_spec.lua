@@ -285,6 +285,7 @@ describe("esrun", function()
         { function() esrun.open { project = 7 } end, "project: string expected, got number" },
         { function() esrun.open { store = ":memory:", checkpoint = 7 } end, "checkpoint: table expected, got number" },
         { function() esrun.layout() end, "esrun.layout: place: table expected, got nil" },
+        { function() esrun.settings() end, "esrun.settings: place: table expected, got nil" },
         { function() esrun.restore "x" end, "esrun.restore: place: table expected, got nil" },
         { function() esrun.find_project {} end, "find_project: string expected, got table" },
         { function() es:backup() end, "backup: string expected, got nil" },
