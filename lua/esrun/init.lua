@@ -155,8 +155,8 @@ function esrun.layout(place)
   return core.layout { project = place.project, store = place.store }
 end
 
---- The settings that opening would work by, with neither the store nor the modules looked at: a list of { setting, value, origin },
---- as es:config() answers of a runtime. The store's value is esrun.null when none is named.
+--- The settings that opening would work by, with neither the store nor the modules looked at: a list of
+--- { setting, value, origin }, as es:config() answers of a runtime. The store's value is esrun.null when none is named.
 ---@param place esrun.Place
 ---@return { setting: string, value: any, origin: string }[]? settings
 ---@return string? message

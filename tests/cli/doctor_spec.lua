@@ -208,7 +208,8 @@ describe("esrun doctor", function()
     local folder = filled()
     local wal = folder .. "/store.db-wal"
     for make, mend in pairs {
-      ["touch store.db-wal; chmod 000 store.db-wal"] = ("you may not read %s: run as its owner, or: chmod u+r %s"):format(wal, wal),
+      ["touch store.db-wal; chmod 000 store.db-wal"] = ("you may not read %s: run as its owner, or: chmod u+r %s"):format(
+        wal, wal),
       ["mkdir store.db-wal"] = wal .. " is no file: move it away",
     } do
       as_ordinary_user(folder, "rm -rf store.db-wal store.db-shm; " .. make)

@@ -43,6 +43,19 @@ describe("a result in a file", function()
     assert.equal(whole, p.must "export")
   end)
 
+  it("asks for the folder that is not there, whoever writes it", function()
+    p.must "checkpoint"
+    for _, words in ipairs {
+      { "export", "-o" }, { "export", "--bundle" }, { "checkpoint", "-o" }, { "prove", "--from", "1", "-o" }, { "keygen", "--out" },
+    } do
+      words[#words + 1] = "a/b/c"
+      local result = p.run(table.unpack(words))
+      assert.equal(1, result.status)
+      assert.matches("a/b/c: there is no folder a/b\nhint: make it: mkdir -p a/b\n", result.err, 1, true)
+    end
+    assert.is_false(support.exists(folder .. "/a"))
+  end)
+
   it("follows a link to a file, and keeps its permissions", function()
     support.write(folder .. "/kept.jsonl", "old")
     p.shell "chmod 640 kept.jsonl; ln -s kept.jsonl link.jsonl"

@@ -138,6 +138,7 @@ function bundle.write(es, filter, options)
   if files.kind(path) or files.is_link(path) then
     errors.usage(path .. " exists already", "choose a folder that is not there yet")
   end
+  result_file.want_folder(path, "cannot make the bundle")
   local part = result_file.part(path)
   local state, why = files.make_folder(part)
   if state ~= "made" then errors.fail(1, ("cannot make the folder %s: %s"):format(part, why or "it is there already")) end

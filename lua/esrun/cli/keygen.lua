@@ -3,6 +3,7 @@
 
 local errors = require "esrun.cli.errors"
 local ledger = require "esrun.ledger"
+local result_file = require "esrun.cli.result_file"
 local user = require "esrun.cli.user"
 
 local keygen = {
@@ -42,6 +43,7 @@ function keygen.run(call, args)
     return 0
   end
   if not args.out then os.execute("mkdir -p -m 700 " .. user.quote(path:match("^(.*)/"))) end
+  result_file.want_folder(path, "cannot create")
   local vkey = errors.check(ledger.keygen { name = name, path = path, passphrase = passphrase })
   show(call, path, vkey)
   if call.out.mode == "table" then

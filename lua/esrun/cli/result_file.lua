@@ -13,6 +13,15 @@ local BESIDE = { "-wal", "-shm", "-journal", "-queue", "-projections" } -- what 
 --- A name beside `path` for what is not whole yet. No other run has it; doctor knows leftovers by its ending.
 function result_file.part(path) return ("%s.%s.part"):format(path, core.new_id():sub(-12)) end
 
+--- Fails unless there is a folder for a file or folder of this name.
+---@param path string
+---@param doing string what cannot be done without: "cannot write"
+function result_file.want_folder(path, doing)
+  local folder = path:gsub("(.)/+$", "%1"):match "^(.*[^/])/+[^/]*$"
+  if not folder or files.kind(folder) then return end
+  errors.fail(1, ("%s %s: there is no folder %s"):format(doing, path, folder), "make it: mkdir -p " .. folder)
+end
+
 -- The path without links; of a file that is not there, its folder's and its name.
 local function resolve(path)
   local real, why = files.real_path(path)
@@ -112,6 +121,7 @@ end
 
 --- write() whose failure ends the command; answers "stdout", "stream" or "file".
 function result_file.must(path, fill)
+  result_file.want_folder(path, "cannot write")
   local done, what = result_file.write(path, fill)
   return done and what or errors.fail(1, "cannot write " .. what, "nothing was kept of it")
 end
