@@ -151,9 +151,10 @@ static es_status verify_copy(es_verify_report *out, const char *path, es_error *
   return status;
 }
 
-/* Copies `store` to `path` by way of a file beside it. */
-static es_status copy_store(es_verify_report *out, es_store *store, const char *path,
-                            es_progress progress, void *progress_data, es_error *err) {
+/* Copies `store`, whose file is `from` (NULL: none), to `path` by way of a file beside it. */
+static es_status copy_store(es_verify_report *out, es_store *store, const char *from,
+                            const char *path, es_progress progress, void *progress_data,
+                            es_error *err) {
   char *part;
   es_status status = make_part(&part, path, err);
 
@@ -161,6 +162,12 @@ static es_status copy_store(es_verify_report *out, es_store *store, const char *
   status = es__store_backup(store, part, progress, progress_data, err);
   if (status == ES_OK) {
     status = verify_copy(out, part, err);
+    if (status == ES_ERR_INTEGRITY) {
+      es__hint(err,
+               "the copy was not kept: verify %s; if it is damaged, keep it as evidence, and "
+               "restore a backup that verifies",
+               from == NULL ? "the store" : from);
+    }
     if (status != ES_OK) es__wrap(err, "the copy does not verify");
   }
   if (status == ES_OK) status = publish(part, path, err);
@@ -210,7 +217,7 @@ es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path, es_
   if (rt->in_transaction)
     return es__fail(err, ES_ERR_USAGE, "in_transaction", "commit the open transaction first");
   if (exists(path)) return refuse_taken(path, err);
-  status = copy_store(&report, rt->store, path, progress, progress_data, err);
+  status = copy_store(&report, rt->store, rt->store_path, path, progress, progress_data, err);
   if (status == ES_OK && out != NULL) *out = report;
   if (status == ES_OK && !rt->read_only) status = record(rt, &report, path, err);
   return status;
@@ -314,7 +321,7 @@ es_status es_restore(es_verify_report *out, const char *path, const es_options *
   if (restoring != NULL) es__take_options(&judged.options, restoring, sizeof judged.options);
   if (status == ES_OK) status = judge_backup(&report, &judged, path, err);
   if (status == ES_OK) status = es__store_open_sqlite(&backup, path, &reading, &ids, err);
-  if (status == ES_OK) status = copy_store(&copied, backup, target, NULL, NULL, err);
+  if (status == ES_OK) status = copy_store(&copied, backup, path, target, NULL, NULL, err);
   es__store_close(backup);
   if (!in_use) remove_beside(path);
   if (status == ES_OK && memcmp(report.head_hash, copied.head_hash, ES_HASH_SIZE) != 0)

@@ -359,7 +359,8 @@ es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_optio
     if (err != NULL) *err = self.first;
     es__wrap(err, "%lld problem%s, the first", (long long)out->finding_count,
              out->finding_count == 1 ? "" : "s");
-    es__hint(err, "keep this file as evidence; restore from a backup that verifies");
+    es__hint(err, "keep %s as evidence; restore from a backup that verifies",
+             rt->store_path == NULL ? "what the store holds" : rt->store_path);
     return ES_ERR_INTEGRITY;
   }
   return status;

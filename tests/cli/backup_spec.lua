@@ -16,6 +16,10 @@ local function head(folder, store)
   return run(folder, { "verify", "--store", store, "--output", "json" }).out:match '"head_hash":"(%x+)"'
 end
 
+local function damage(folder, file)
+  shell(folder, ([[sqlite3 %s "DROP TRIGGER events_no_update; UPDATE events SET data = '{}' WHERE position = 2"]]):format(file))
+end
+
 teardown(support.clean)
 
 describe("backup", function()
@@ -71,6 +75,16 @@ describe("backup", function()
       local count = math.tointeger(tonumber(report:match '"event_count":(%d+)'))
       assert.equal(4 + copy - 1, count % 50) -- each backup was recorded before the next
     end
+  end)
+
+  it("of a damaged store is not kept, and says which file to keep", function()
+    local folder = filled()
+    damage(folder, "store.db")
+    local result = run(folder, { "backup", "copy.db" })
+    assert.equal(6, result.status)
+    assert.matches(("hint: the copy was not kept: verify %s/store.db; if it is damaged, keep it as evidence"):format(folder),
+      result.err, 1, true)
+    assert.falsy(listing(folder):find("copy.db", 1, true))
   end)
 
   it("leaves nothing behind when it cannot be written", function()
@@ -171,10 +185,11 @@ describe("restore", function()
   it("refuses a damaged backup", function()
     local folder = filled()
     run(folder, { "backup", "copy.db" })
-    shell(folder, [[sqlite3 copy.db "DROP TRIGGER events_no_update; UPDATE events SET data = '{}' WHERE position = 2"; ]]
-      .. "rm -f store.db*")
+    damage(folder, "copy.db")
+    shell(folder, "rm -f store.db*")
     local result = run(folder, { "restore", "copy.db" })
     assert.equal(6, result.status)
+    assert.matches("hint: keep copy.db as evidence", result.err, 1, true)
     assert.is_false(support.exists(folder .. "/store.db"))
     assert.is_false(support.exists(folder .. "/store.db.part"))
   end)

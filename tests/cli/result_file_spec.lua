@@ -46,7 +46,8 @@ describe("a result in a file", function()
   it("asks for the folder that is not there, whoever writes it", function()
     p.must "checkpoint"
     for _, words in ipairs {
-      { "export", "-o" }, { "export", "--bundle" }, { "checkpoint", "-o" }, { "prove", "--from", "1", "-o" }, { "keygen", "--out" },
+      { "export", "-o" }, { "export", "--bundle" }, { "checkpoint", "-o" }, { "prove", "--from", "1", "-o" },
+      { "keygen", "--out" },
     } do
       words[#words + 1] = "a/b/c"
       local result = p.run(table.unpack(words))
