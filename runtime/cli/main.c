@@ -2,6 +2,7 @@
  * that a result that could not be written is not taken for success. Everything else is in Lua, on the public API. */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "cli/process.h"
 #include "cli/system.h"
 #include "esrun.h"
+#include "lua/pool.h"
 
 int luaopen_esrun(lua_State *L);
 
@@ -54,6 +56,30 @@ static int run(lua_State *L) {
   return 1;
 }
 
+static void *allocate(void *pool, void *block, size_t old_size, size_t size) {
+  return es__pool_resize(pool, block, old_size, size);
+}
+
+/* What luaL_newstate would set: silent until warn("@on"). */
+typedef struct warnings {
+  bool on;
+  bool unfinished; /* the message at hand continues the one before */
+} warnings;
+
+static void print_warning(void *data, const char *message, int continues) {
+  warnings *self = data;
+
+  if (!self->unfinished && !continues && message[0] == '@') {
+    if (strcmp(message, "@on") == 0) self->on = true;
+    if (strcmp(message, "@off") == 0) self->on = false;
+    return;
+  }
+  if (self->on)
+    fprintf(stderr, "%s%s%s", self->unfinished ? "" : "Lua warning: ", message,
+            continues ? "" : "\n");
+  self->unfinished = continues != 0;
+}
+
 /* A reader that has gone away (`| head`) has what it wanted; any other failure to write is an error, told once: a write
  * that failed earlier was reported by Lua. */
 static int close_output(int status) {
@@ -65,16 +91,19 @@ static int close_output(int status) {
 int main(int argc, char **argv) {
   static char *nothing[] = {NULL, NULL};
   int status = ES_ERR_OTHER;
+  es_pool pool = {0};
+  warnings lua_warnings = {0};
   lua_State *L;
 
   signal(SIGPIPE,
          SIG_IGN); /* a write that fails says so; dying in the middle of a commit would not */
   if (!isatty(STDOUT_FILENO)) setvbuf(stdout, NULL, _IOFBF, 64 * 1024);
-  L = luaL_newstate();
+  L = lua_newstate(allocate, &pool);
   if (L == NULL) {
     fputs("esrun: out of memory\n", stderr);
     return status;
   }
+  lua_setwarnf(L, print_warning, &lua_warnings);
   lua_pushcfunction(L, run);
   lua_pushlightuserdata(L, argc > 0 ? argv : nothing);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
@@ -84,5 +113,6 @@ int main(int argc, char **argv) {
     fprintf(stderr, "esrun: internal error: %s\n", message == NULL ? "?" : message);
   }
   lua_close(L);
+  es__pool_free(&pool);
   return close_output(status);
 }

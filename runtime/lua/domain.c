@@ -106,6 +106,7 @@ done:
 void es__domain_free(es_domain *domain) {
   if (domain == NULL) return;
   if (domain->L != NULL) lua_close(domain->L);
+  es__pool_free(&domain->pool);
   es__event_object_free(domain);
   es__limits_free(domain);
   if (domain->c_locale != (locale_t)0) freelocale(domain->c_locale);

@@ -12,6 +12,7 @@
 #include <lua.h>
 
 #include "lua/domain.h"
+#include "lua/pool.h"
 
 typedef enum es_limit { ES_LIMIT_NONE, ES_LIMIT_TIME, ES_LIMIT_MEMORY } es_limit;
 
@@ -35,6 +36,7 @@ struct es_domain {
   lua_State *L;
   es_domain_options options;
   es_limits limits;
+  es_pool pool; /* its memory, unless the program gave an allocator */
   int depth; /* of nested es__domain_run() */
   locale_t c_locale;
   struct es_event_object *event_object; /* event_object.c */

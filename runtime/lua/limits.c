@@ -135,9 +135,7 @@ static void *resize(es_domain *domain, void *block, size_t old_size, size_t new_
 
   if (options->allocate != NULL)
     return options->allocate(options->allocate_data, block, old_size, new_size);
-  if (new_size > 0) return realloc(block, new_size);
-  free(block);
-  return NULL;
+  return es__pool_resize(&domain->pool, block, old_size, new_size);
 }
 
 void *es__limits_allocate(void *data, void *block, size_t old_size, size_t new_size) {

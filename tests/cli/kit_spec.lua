@@ -181,6 +181,13 @@ print((require "beside"))
     assert.matches("/other.db\n", result.out, 1, true)
   end)
 
+  it("lets a script warn, when it has turned warnings on, as lua does", function()
+    local folder = support.project {
+      ["warn.lua"] = "warn('unheard') warn '@on' warn('one ', 'two') warn '@off' warn 'unheard'",
+    }
+    assert.equal("Lua warning: one two\n", run(folder, "run", "warn.lua").err)
+  end)
+
   it("ends with the script's own status, or says what failed", function()
     local folder = support.project {
       ["three.lua"] = "return 3", ["raise.lua"] = "local function deep() error 'no luck' end\ndeep()",

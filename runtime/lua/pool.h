@@ -1,0 +1,29 @@
+/* pool: memory for the many small blocks of one Lua state. */
+#ifndef ES_LUA_POOL_H
+#define ES_LUA_POOL_H
+
+#include <stddef.h>
+
+enum {
+  ES_POOL_STEP = 16, /* blocks are multiples of this, and aligned to it */
+#ifdef ES__NO_POOL
+  ES_POOL_MAX = 0
+#else
+  ES_POOL_MAX = 512 /* larger blocks come from the C library */
+#endif
+};
+
+typedef struct es_pool {
+  void *unused[ES_POOL_MAX / ES_POOL_STEP + 1]; /* lists of blocks, by their size in steps */
+  char *at, *end;                               /* what is left of the newest chunk */
+  void *chunks;                                 /* each begins with the address of the one before */
+} es_pool;
+
+/* As realloc(block, size), and as free(block) for a size of 0. old_size: what the block was made with. NULL: no memory, and the
+ * block is as it was. All zeroes are an empty pool; it serves one thread at a time. */
+void *es__pool_resize(es_pool *pool, void *block, size_t old_size, size_t size);
+
+/* Gives back every small block at once. Large ones have to be freed one by one. */
+void es__pool_free(es_pool *pool);
+
+#endif
