@@ -68,7 +68,7 @@ for number, layer in ipairs(LAYERS) do rank[layer] = number end
 -- Folders that are bound on the public header: what they may include besides it and their own headers.
 local BOUND = {
   host = { ["base/embedded.h"] = true, ["base/buf.h"] = true, ["lua/domain.h"] = true },
-  cli = { ["base/embedded.h"] = true },
+  cli = { ["base/embedded.h"] = true, ["base/pool.h"] = true },
 }
 local BOUND_FOLDERS = { host = { host = true }, cli = { cli = true, host = true } }
 

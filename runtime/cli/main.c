@@ -11,13 +11,13 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "base/pool.h"
 #include "cli/files.h"
 #include "cli/interrupt.h"
 #include "cli/line_editor.h"
 #include "cli/process.h"
 #include "cli/system.h"
 #include "esrun.h"
-#include "lua/pool.h"
 
 int luaopen_esrun(lua_State *L);
 

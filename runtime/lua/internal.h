@@ -11,8 +11,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "base/pool.h"
 #include "lua/domain.h"
-#include "lua/pool.h"
 
 typedef enum es_limit { ES_LIMIT_NONE, ES_LIMIT_TIME, ES_LIMIT_MEMORY } es_limit;
 
@@ -37,7 +37,7 @@ struct es_domain {
   es_domain_options options;
   es_limits limits;
   es_pool pool; /* its memory, unless the program gave an allocator */
-  int depth; /* of nested es__domain_run() */
+  int depth;    /* of nested es__domain_run() */
   locale_t c_locale;
   struct es_event_object *event_object; /* event_object.c */
   const void *read_only_metatable;      /* addresses, to recognise metatables quickly */

@@ -1,5 +1,5 @@
 /* test_pool: the memory of Lua states keeps what is in its blocks, reuses them and gives all of it back. */
-#include "lua/pool.h"
+#include "base/pool.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* pool: small blocks are cut from chunks and kept in lists by size when they are not used. Lua tells the size of what it frees, so
  * that neither a header nor a search is needed, and closing a state costs little. Memory goes back when the pool is freed. */
-#include "lua/pool.h"
+#include "base/pool.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

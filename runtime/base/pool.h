@@ -1,6 +1,6 @@
 /* pool: memory for the many small blocks of one Lua state. */
-#ifndef ES_LUA_POOL_H
-#define ES_LUA_POOL_H
+#ifndef ES_BASE_POOL_H
+#define ES_BASE_POOL_H
 
 #include <stddef.h>
 
