@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/execution.h"
+#include "store/reply.h"
 #include "json/writer.h"
 
 es_status es__audit_event(es_event *out, es_buf *text, es_execution *execution, const char *type,
@@ -36,7 +37,7 @@ es_status es__audit_event(es_event *out, es_buf *text, es_execution *execution, 
   if (text->failed) return es__no_memory(err);
 
   *out = (es_event){.tenant_id = execution->stream.tenant_id,
-                    .aggregate_type = es__text("$audit"),
+                    .aggregate_type = es__text(ES_AUDIT_TYPE),
                     .aggregate_id = {text->data, strlen("YYYY-MM-DD")},
                     .event_type = es__text(type),
                     .schema_version = 1,
@@ -56,7 +57,7 @@ es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, 
   const es_context *context = rt->context;
   char day[ES_TIME_TEXT_SIZE];
   es_event event = {.tenant_id = es__tenant(rt),
-                    .aggregate_type = es__text("$audit"),
+                    .aggregate_type = es__text(ES_AUDIT_TYPE),
                     .event_type = es__text(type),
                     .schema_version = 1,
                     .actor_id = es__text(actor),

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "engine/execution.h"
 #include "engine/fold.h"
+#include "store/reply.h"
 
 /* What the command at hand needs beside its execution. */
 typedef struct attempt {
@@ -113,7 +114,7 @@ static es_status commit_decided(attempt *self, es_reply **out, es_error *err) {
   commit.events = self->events;
   commit.event_count = execution->decided_count;
   if (execution->rejected) {
-    status = es__audit_event(&self->events[0], &self->audit_text, execution, "$CommandRejected",
+    status = es__audit_event(&self->events[0], &self->audit_text, execution, ES_REJECTED_EVENT,
                              execution->code, err);
     if (status != ES_OK) return status;
     commit.event_count = 1;

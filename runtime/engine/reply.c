@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "engine/execution.h"
-#include "json/value.h"
+#include "store/reply.h"
 #include "json/writer.h"
 
 void es_reply_free(es_reply *reply) {
@@ -167,8 +167,11 @@ es_status es__reply_record(es_reply_record *out, es_buf *body, es_execution *exe
                            es_error *err) {
   const es_command *command = execution->command;
   const es_context *context = execution->rt->context;
+  es_reply_body said = {.rejected = execution->rejected,
+                        .code = es__text(execution->code),
+                        .message = es__text(execution->message),
+                        .version = execution->version + (int64_t)execution->decided_count};
   es_buf scope = {0};
-  char id[ES_ID_TEXT_SIZE];
   es_status status;
 
   *out = (es_reply_record){.event_count = (int64_t)execution->decided_count,
@@ -190,23 +193,8 @@ es_status es__reply_record(es_reply_record *out, es_buf *body, es_execution *exe
   }
   if (status != ES_OK) goto done;
   es__buf_clear(body);
-  es_id_text(id, execution->correlation_id);
-  es__buf_text(body, "{");
-  if (execution->rejected) {
-    es__json_write_key(body, "code");
-    es__json_write_text(body, es__text(execution->code));
-  }
-  es__json_write_key(body, "correlation_id");
-  es__json_write_text(body, es__text(id));
-  if (execution->rejected) {
-    es__json_write_key(body, "message");
-    es__json_write_text(body, es__text(execution->message));
-  }
-  es__json_write_key(body, "outcome");
-  es__json_write_text(body, es__text(execution->rejected ? "rejected" : "ok"));
-  es__json_write_key(body, "version");
-  es__json_write_integer(body, execution->version + (int64_t)execution->decided_count);
-  es__buf_text(body, "}");
+  memcpy(said.correlation_id, execution->correlation_id, ES_ID_SIZE);
+  es__reply_body_write(body, &said);
   if (body->failed) status = es__no_memory(err);
   out->body = (es_text){body->data, body->length};
 done:
@@ -214,26 +202,35 @@ done:
   return status;
 }
 
-static es_status read_events(es_reply *reply, es_store *store, const es_reply_record *record,
-                             es_error *err) {
+static bool is_of_stream(const es_event *event, const es_stream_name *stream) {
+  return es__text_equal(event->tenant_id, stream->tenant_id) &&
+         es__text_equal(event->aggregate_type, stream->aggregate_type) &&
+         es__text_equal(event->aggregate_id, stream->aggregate_id);
+}
+
+/* Only the stream's own, up to the version that the reply says. */
+static es_status read_events(es_reply *reply, const es_execution *execution,
+                             const es_reply_record *record, es_error *err) {
   es_filter filter = ES_FILTER_INIT;
   es_store_cursor *cursor = NULL;
   const es_event *event = NULL;
   es_buf text = {0};
+  int64_t version = reply->version - record->event_count;
   es_status status;
 
   if (record->event_count == 0) return ES_OK;
   filter.after_position = record->first_position - 1;
   filter.limit = record->event_count;
-  status = es__store_read(&cursor, store, &filter, err);
+  status = es__store_read(&cursor, execution->rt->store, &filter, err);
   while (status == ES_OK) {
     status = es__store_next(&event, cursor, err);
     if (status != ES_OK || event == NULL) break;
+    if (event->version != ++version || !is_of_stream(event, &execution->stream)) break;
     status = add_event(reply, &text, event, err);
   }
   if (status == ES_OK && (int64_t)reply->event_count != record->event_count) {
-    status =
-        es__fail(err, ES_ERR_INTEGRITY, "reply", "a stored reply names events that are not there");
+    status = es__fail(err, ES_ERR_INTEGRITY, "reply",
+                      "a stored reply names events that are not there, or another stream's");
     es__hint(err, "run esrun verify");
   }
   settle_texts(reply, &text);
@@ -241,10 +238,26 @@ static es_status read_events(es_reply *reply, es_store *store, const es_reply_re
   return status;
 }
 
+static es_status answer_again(es_reply **out, const es_execution *execution,
+                              const es_reply_record *record, const es_reply_body *said,
+                              es_error *err) {
+  char code[ES_ERROR_CODE_MAX];
+
+  if (said->rejected) {
+    snprintf(code, sizeof code, "%.*s", (int)said->code.length, said->code.data);
+    return es__fail(err, ES_ERR_REJECTED, code, "%.*s", (int)said->message.length,
+                    said->message.data);
+  }
+  *out = new_reply(execution, said->version);
+  if (*out == NULL) return es__no_memory(err);
+  (*out)->replayed = true;
+  memcpy((*out)->correlation_id, said->correlation_id, ES_ID_SIZE);
+  return read_events(*out, execution, record, err);
+}
+
 es_status es__reply_again(es_reply **out, const es_execution *execution,
                           const es_reply_record *record, es_error *err) {
-  es_json_document *document = NULL;
-  es_reply *reply = NULL;
+  es_reply_body said;
   uint8_t params_hash[ES_STORE_KEY_SIZE];
   es_status status = es__sha256(execution->rt->chain, params_hash, execution->params.data,
                                 execution->params.length, NULL, 0, err);
@@ -257,41 +270,11 @@ es_status es__reply_again(es_reply **out, const es_execution *execution,
     es__hint(err, "use a new key for a new request; the same key only to repeat the same request");
     return ES_ERR_USAGE;
   }
-  status = es__json_parse(&document, record->body.data, record->body.length, err);
-  if (status != ES_OK) {
-    es__wrap(err, "a stored reply is damaged");
-    if (err != NULL) err->status = ES_ERR_INTEGRITY;
-    return ES_ERR_INTEGRITY;
-  }
-  const es_json_value *root = es__json_root(document);
-  const es_json_value *outcome = es__json_member(root, "outcome"),
-                      *version = es__json_member(root, "version");
-  const es_json_value *code = es__json_member(root, "code"),
-                      *message = es__json_member(root, "message");
-  const es_json_value *correlation = es__json_member(root, "correlation_id");
-  if (outcome == NULL || version == NULL || correlation == NULL) {
-    status = es__fail(err, ES_ERR_INTEGRITY, "reply", "a stored reply is damaged");
-  } else if (strncmp(outcome->text.data, "rejected", outcome->text.length) == 0 && code != NULL &&
-             message != NULL) {
-    char code_text[ES_ERROR_CODE_MAX];
-    snprintf(code_text, sizeof code_text, "%.*s", (int)code->text.length, code->text.data);
-    status = es__fail(err, ES_ERR_REJECTED, code_text, "%.*s", (int)message->text.length,
-                      message->text.data);
-  } else {
-    reply = new_reply(execution, version->integer);
-    if (reply == NULL) {
-      status = es__no_memory(err);
-    } else {
-      reply->replayed = true;
-      es__id_parse_counted(reply->correlation_id, correlation->text.data, correlation->text.length);
-      status = read_events(reply, execution->rt->store, record, err);
-    }
-  }
-  es__json_document_free(document);
-  if (status != ES_OK) {
-    es_reply_free(reply);
-    reply = NULL;
-  }
-  *out = reply;
+  status = es__reply_body_read(&said, record->body, err);
+  if (status == ES_OK) status = answer_again(out, execution, record, &said, err);
+  es__reply_body_free(&said);
+  if (status == ES_OK) return ES_OK;
+  es_reply_free(*out);
+  *out = NULL;
   return status;
 }

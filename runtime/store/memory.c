@@ -226,7 +226,7 @@ static es_status append_reply(memory_store *store, const es_commit *commit, es_e
     return es__no_memory(err);
   es_status status = copy_record(&reply.record, commit->reply, err);
   if (status != ES_OK) return status;
-  reply.record.first_position = reply.record.event_count > 0 ? commit->events[0].position : 0;
+  reply.record.first_position = commit->event_count > 0 ? commit->events[0].position : 0;
   size_t index = lower_bound(&found, reply.record.key, store->replies, store->reply_count,
                              sizeof(memory_reply), compare_reply);
   memmove(store->replies + index + 1, store->replies + index,

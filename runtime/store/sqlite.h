@@ -1,4 +1,4 @@
-/* sqlite: what the files of the SQLite store share. Private to runtime/store/sqlite*.c; no Lua, no JSON but info's.
+/* sqlite: what the files of the SQLite store share. Private to runtime/store/sqlite*.c; no Lua, no JSON but info's and replies'.
  *
  *   sqlite.c         opening, pragmas, closing, the failures' texts     sqlite_schema.c  tables, migrations
  *   sqlite_names.c   interned names and streams, both ways, cached      sqlite_append.c  turns, transactions, appending

@@ -32,15 +32,15 @@ typedef struct es_condition {
 
 enum { ES_STORE_KEY_SIZE = 32 };
 
-/* What an idempotency key led to. On append the caller gives all but first_position; `event_count` events, the first ones
- * of the commit, are the reply's. Texts in a record handed out belong to the record: es__reply_record_free(). */
+/* What an idempotency key led to. On append the caller gives all but first_position, that of the commit's first event, 0 when it
+ * has none. The commit's first `event_count` events are the reply's; a rejection has none, and one that records it. Texts in a record handed out belong to the record: es__reply_record_free(). */
 typedef struct es_reply_record {
   uint8_t key[ES_STORE_KEY_SIZE]; /* hash of tenant, actor, target, command and key: the engine's */
   uint8_t params_hash[ES_STORE_KEY_SIZE]; /* of the canonical parameters */
-  int64_t first_position;                 /* of the reply's events; 0 without events */
+  int64_t first_position;
   int64_t event_count;
   int64_t created_at;
-  es_text body; /* JSON: outcome, version, correlation … the engine's */
+  es_text body; /* store/reply.h */
 } es_reply_record;
 
 void es__reply_record_free(es_reply_record *record);

@@ -89,6 +89,17 @@ static inline es_status append_events(fixture *f, es_event *events, size_t count
   return es__store_append(f->store, &commit, &f->err);
 }
 
+/* The reply to a command that led to this one event, of that version. */
+static inline es_reply_record reply_with(char body[128], const es_event *event, int64_t version) {
+  es_reply_record reply = {.event_count = 1, .created_at = event->occurred_at};
+  char id[ES_ID_TEXT_SIZE];
+  es_id_text(id, event->correlation_id);
+  snprintf(body, 128, "{\"correlation_id\":\"%s\",\"outcome\":\"ok\",\"version\":%lld}", id,
+           (long long)version);
+  reply.body = es__text(body);
+  return reply;
+}
+
 static inline void must_append(fixture *f, es_event event) {
   if (append_events(f, &event, 1) != ES_OK) fail_msg("append: %s", f->err.message);
 }

@@ -247,11 +247,14 @@ static void an_import_keeps_its_times_and_cannot_go_back(void **state) {
 
 /* ---- Replies ---- */
 
-static es_reply_record make_reply(uint8_t fill, int64_t event_count) {
-  es_reply_record record = {.event_count = event_count, .created_at = T0};
+/* To a command that led to the event, the first of its stream; NULL: to none. */
+static es_reply_record make_reply(uint8_t fill, const es_event *event) {
+  static char body[128];
+  es_event nothing = {.occurred_at = T0};
+  es_reply_record record = reply_with(body, event == NULL ? &nothing : event, 1);
+  if (event == NULL) record.event_count = 0;
   memset(record.key, fill, sizeof record.key);
   memset(record.params_hash, 0xAB, sizeof record.params_hash);
-  record.body = es__text("{\"outcome\":\"ok\"}");
   return record;
 }
 
@@ -275,9 +278,9 @@ static void a_hash_that_an_event_comes_with_counts_at_its_place_alone(void **sta
 
 static void a_second_commit_under_one_key_stores_nothing_and_returns_the_first_reply(void **state) {
   fixture *f = *state;
-  es_reply_record reply = make_reply(1, 1), found;
   es_event events[2] = {make_event(f, "Document", "doc-1", "E"),
                         make_event(f, "$audit", "day", "$E")};
+  es_reply_record reply = make_reply(1, &events[0]), found;
   es_commit commit = {.events = events, .event_count = 2, .reply = &reply, .now = T0};
   bool is_found;
 
@@ -305,7 +308,7 @@ static void a_second_commit_under_one_key_stores_nothing_and_returns_the_first_r
 
 static void a_reply_without_events_is_kept(void **state) {
   fixture *f = *state;
-  es_reply_record reply = make_reply(3, 0);
+  es_reply_record reply = make_reply(3, NULL);
   es_commit commit = {.reply = &reply, .now = T0};
 
   assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_OK);
@@ -317,9 +320,9 @@ static void a_reply_without_events_is_kept(void **state) {
 
 static void a_known_key_wins_over_a_failed_condition(void **state) {
   fixture *f = *state;
-  es_reply_record reply = make_reply(4, 1);
   es_condition condition = {doc_1, 0};
   es_event event = make_event(f, "Document", "doc-1", "E");
+  es_reply_record reply = make_reply(4, &event);
   es_commit commit = {.events = &event,
                       .event_count = 1,
                       .conditions = &condition,
@@ -335,9 +338,9 @@ static void a_known_key_wins_over_a_failed_condition(void **state) {
 
 static void a_failed_append_leaves_no_reply(void **state) {
   fixture *f = *state;
-  es_reply_record reply = make_reply(5, 1), found;
   es_condition condition = {doc_1, 9};
   es_event event = make_event(f, "Document", "doc-1", "E");
+  es_reply_record reply = make_reply(5, &event), found;
   es_commit commit = {.events = &event,
                       .event_count = 1,
                       .conditions = &condition,
@@ -378,8 +381,8 @@ static void a_failing_append_leaves_its_transactions_other_appends(void **state)
 
 static void a_rolled_back_transaction_leaves_nothing(void **state) {
   fixture *f = *state;
-  es_reply_record reply = make_reply(6, 1), found;
   es_event event = make_event(f, "Document", "doc-1", "E");
+  es_reply_record reply = make_reply(6, &event), found;
   es_commit commit = {.events = &event, .event_count = 1, .reply = &reply, .now = T0};
   bool is_found;
 

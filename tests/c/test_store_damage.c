@@ -54,13 +54,14 @@ static void flip_column(fixture *f, const char *table, const char *column, const
 }
 
 static void fill_rich_store(fixture *f) {
-  es_reply_record reply = {
-      .event_count = 1, .created_at = T0, .body = {"{\"outcome\":\"ok\"}", 16}};
+  es_reply_record reply;
   es_event event;
+  char body[128];
 
   assert_int_equal(fixture_open(f), ES_OK);
   fill(f, 6);
   event = make_event(f, "Document", "c", "DocumentCreated");
+  reply = reply_with(body, &event, 1);
   es_commit commit = {.events = &event, .event_count = 1, .reply = &reply, .now = T0};
   assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_OK);
   event = make_event(f, "Order", "o", "OrderCreated");

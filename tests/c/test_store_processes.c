@@ -101,9 +101,9 @@ static void key_of(uint8_t key[ES_STORE_KEY_SIZE], int64_t number) {
 
 /* Command `number` under its idempotency key: one event whose data holds the number. */
 static es_status command(bool *duplicate, fixture *f, int64_t number) {
-  char data[32];
-  es_reply_record reply = {.event_count = 1, .body = {"{}", 2}};
+  char data[32], body[128];
   es_event event = make_event(f, "Document", "killed", "DocumentEdited");
+  es_reply_record reply = reply_with(body, &event, number);
   es_commit commit = {
       .events = &event, .event_count = 1, .reply = &reply, .now = es__clock_system(NULL)};
 

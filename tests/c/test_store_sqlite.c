@@ -106,9 +106,12 @@ static void no_statement_changes_what_was_appended(void **state) {
       "DELETE FROM store",
       "REPLACE INTO store SELECT 1, store_id, 0, checksum FROM store",
   };
-  es_reply_record reply = {.body = {"{}", 2}};
+  es_event event = make_event(f, "Document", "c", "DocumentEdited");
+  char body[128];
+  es_reply_record reply = reply_with(body, &event, 1);
   es_commit commit = {.reply = &reply, .now = T0};
 
+  reply.event_count = 0;
   fill(f, 3);
   assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_OK);
   for (size_t i = 0; i < sizeof attempts / sizeof attempts[0]; i++) {

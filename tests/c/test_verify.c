@@ -322,8 +322,9 @@ static void change_the_freelist(fixture *f) {
 }
 
 static void write_all_tables(fixture *f) {
-  es_reply_record reply = {.event_count = 1, .created_at = T0, .body = {"{}", 2}};
   es_event event = make_event(f, "Order", "z", "Opened");
+  char body[128];
+  es_reply_record reply = reply_with(body, &event, 1);
   es_commit commit = {.events = &event, .event_count = 1, .reply = &reply, .now = T0};
   int64_t size;
 
@@ -412,20 +413,22 @@ typedef struct appender {
 static void *append_on(void *data) {
   appender *self = data;
   fixture *f = self->f;
-  char id[32], actor[32];
-  int64_t size;
+  char id[32], actor[32], body[128];
+  int64_t size, version;
 
   for (int i = 0; !self->stop && self->status == ES_OK; i++) {
     snprintf(id, sizeof id, "%d", i % 7 == 0 ? i : i % 5);
     snprintf(actor, sizeof actor, "user:%d", i / 3);
     es_event event = make_event(f, i % 11 == 0 ? id : "Order", id, "Opened");
-    es_reply_record reply = {.event_count = 1, .created_at = T0, .body = {"{}", 2}};
     event.actor_id = es__text(actor);
     event.tenant_id = es__text(i % 2 == 0 ? id : NULL);
     event.has_causation = i % 3 != 0;
+    const es_stream_name stream = {event.tenant_id, event.aggregate_type, event.aggregate_id};
+    self->status = es__store_stream_version(&version, f->store, &stream, &self->err);
+    es_reply_record reply = reply_with(body, &event, version + 1);
     memcpy(reply.key, event.event_id, ES_ID_SIZE);
     es_commit commit = {.events = &event, .event_count = 1, .reply = &reply, .now = T0};
-    self->status = es__store_append(f->store, &commit, &self->err);
+    if (self->status == ES_OK) self->status = es__store_append(f->store, &commit, &self->err);
     if (self->status == ES_OK && i % 50 == 0)
       self->status = es__tree_grow(&size, f->store, &self->err);
     self->appended++;
