@@ -56,3 +56,5 @@ bool es__write_synced(int file, const char *bytes, size_t length) {
   }
   return fsync(file) == 0;
 }
+
+bool es__no_room(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }

@@ -9,10 +9,11 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "store/sqlite.h"
 
 static const struct {
-  int rc; /* primary or extended result code; the first row that fits is taken */
+  int rc; /* primary result code */
   const char *code;
   const char *what; /* NULL: SQLite's own words */
   const char *hint;
@@ -54,12 +55,22 @@ static void name_forbidden(const es_sqlite *store, int mode, es_error *err) {
   }
 }
 
+/* A disk without room is a failing one where SQLite lays the -shm file. */
+static int kind_of(const es_sqlite *store, int rc) {
+  int kind = rc & 0xFF;
+
+  if (kind != SQLITE_IOERR || store->db == NULL) return kind;
+  return es__no_room(sqlite3_system_errno(store->db)) ? SQLITE_FULL : kind;
+}
+
 es_status es__sqlite_fail(es_sqlite *store, int rc, const char *doing, es_error *err) {
   const char *words = store->db == NULL ? sqlite3_errstr(rc) : sqlite3_errmsg(store->db);
 
-  if ((rc & 0xFF) == SQLITE_NOMEM) return es__no_memory(err);
+  int kind = kind_of(store, rc);
+
+  if (kind == SQLITE_NOMEM) return es__no_memory(err);
   for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-    if (failures[i].rc != (rc & 0xFF)) continue;
+    if (failures[i].rc != kind) continue;
     es__fail(err, ES_ERR_STORE, failures[i].code, "%s: %s: %s", store->path, doing,
              failures[i].what);
     if (failures[i].hint != NULL) es__hint(err, "%s", failures[i].hint);

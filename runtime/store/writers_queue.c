@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 enum { BOOT_ID_SIZE = 40 };
 
@@ -98,6 +99,12 @@ static es_status map_file(es_queue *queue, int fd, const char *store_path, es_er
   }
   /* Not ftruncate: writing to a hole of a mapped file on a full disk would be a SIGBUS. */
   errno = posix_fallocate(fd, 0, sizeof(queue_file));
+  if (es__no_room(errno)) {
+    es__fail(err, ES_ERR_STORE, "disk_full", "%s: cannot make the file: the disk is full",
+             queue->path);
+    es__hint(err, "make room, then try again: nothing is half done");
+    return ES_ERR_STORE;
+  }
   if (errno != 0) return system_failure(queue->path, "cannot make room", err);
   void *memory = mmap(NULL, sizeof(queue_file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) return system_failure(queue->path, "cannot map it", err);
