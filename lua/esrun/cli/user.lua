@@ -44,7 +44,7 @@ local ENOENT = 2
 local MEMBERS = { keys = true, trust = true, anchors = true, checkpoint = true }
 local KINDS = { store = true, file = true, git = true, command = true, read = true }
 
-local function wrong(path, what) errors.usage(("%s: %s"):format(path, what), "see docs/guide/ledger.md") end
+local function wrong(path, what) errors.usage(("%s: %s"):format(path, what), "see docs/reference/settings.md") end
 
 -- A list, not a table with names: inner braces are easily forgotten.
 local function check_list(path, name, list, kind, example)
