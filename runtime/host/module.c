@@ -131,6 +131,23 @@ static void set_statuses(lua_State *L) {
   lua_setfield(L, -2, "statuses");
 }
 
+/* What the statuses mean, in their order: { number, name, meaning }. */
+static int status_list(lua_State *L) {
+  lua_newtable(L);
+#define ADD_STATUS(constant, number, name, meaning)                                                \
+  lua_createtable(L, 0, 3);                                                                        \
+  lua_pushinteger(L, number);                                                                      \
+  lua_setfield(L, -2, "number");                                                                   \
+  lua_pushliteral(L, name);                                                                        \
+  lua_setfield(L, -2, "name");                                                                     \
+  lua_pushliteral(L, meaning);                                                                     \
+  lua_setfield(L, -2, "meaning");                                                                  \
+  lua_rawseti(L, -2, number + 1);
+  ES_STATUS_TABLE(ADD_STATUS)
+#undef ADD_STATUS
+  return 1;
+}
+
 static void set_runtime_metatable(lua_State *L) {
   static const luaL_Reg *const topics[] = {
       host_runtime_methods, host_command_methods, host_append_methods,
@@ -163,6 +180,7 @@ static int open_core(lua_State *L) {
       {"new_id", new_id},
       {"sha256", sha256},
       {"find_project", find_project},
+      {"status_list", status_list},
       {"keygen", host_keygen},
       {"key_public", host_key_public},
       {"verify_proof", host_verify_proof},

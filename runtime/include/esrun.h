@@ -51,10 +51,10 @@ extern "C" {
 #define ES_STATUS_TABLE(X)                                                                         \
   X(ES_OK, 0, "ok", "done")                                                                        \
   X(ES_ERR_OTHER, 1, "error", "something else went wrong")                                         \
-  X(ES_ERR_USAGE, 2, "usage", "the caller asked for something that makes no sense")                \
+  X(ES_ERR_USAGE, 2, "usage", "an unknown name, or a malformed parameter, option or setting")      \
   X(ES_ERR_CONFLICT, 3, "conflict", "the stream is not at the expected version")                   \
   X(ES_ERR_REJECTED, 4, "rejected", "the domain refused the command")                              \
-  X(ES_ERR_NOT_FOUND, 5, "not_found", "there is no such aggregate, event or projection")           \
+  X(ES_ERR_NOT_FOUND, 5, "not_found", "there is no such aggregate, event, projection or project")  \
   X(ES_ERR_INTEGRITY, 6, "integrity", "stored data is not what was stored")                        \
   X(ES_ERR_STORE, 7, "store", "the store cannot be opened, read or written")                       \
   X(ES_ERR_LUA, 8, "lua", "domain code failed, or ran out of time or memory")                      \

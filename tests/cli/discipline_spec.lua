@@ -181,7 +181,7 @@ describe("every command", function()
   it("is named when a name is mistyped, with the nearest", function()
     local result = support.run(folder, { "shwo", "Account/1" })
     assert.equal(2, result.status)
-    assert.matches("^esrun: unknown command 'shwo'\nhint: did you mean show%? known: .*exec, show, log", result.err)
+    assert.matches("^esrun: unknown command 'shwo'\nhint: did you mean show%? known: .*exec, batch, show, log", result.err)
     assert.is_nil(support.run(folder, { "qqqqqqqq" }).err:find("did you mean", 1, true))
   end)
 

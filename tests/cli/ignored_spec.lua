@@ -28,6 +28,9 @@ describe("what would be ignored is refused:", function()
     ["test --store other.db"] = "--store goes not with test",
     ["test --output json"] = "--output json goes not with test",
     ["keygen --public --name n -o key"] = "--name goes with a new key, not with --public",
+    ["project list --as user:jane"] = "--as goes with query",
+    ["project run --tenant acme"] = "--tenant goes with query",
+    ["help exec --format man"] = "--format goes without a command",
     ["--version extra"] = "--version stands alone, not with 'extra'",
     ["replay --aggregate Nope"] = "no module declares an aggregate Nope",
   } do

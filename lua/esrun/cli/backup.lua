@@ -5,11 +5,11 @@ local target = require "esrun.cli.target"
 
 local backup = {
   description = "Copy the store into a new file while it is in use. The file appears when the copy is verified. "
-    .. "Recorded in $audit as $BackupCreated.",
+    .. "It is recorded in $audit as $BackupCreated.",
 }
 
 function backup.define(parser)
-  parser:argument "file":argname "FILE":description "The new file."
+  parser:argument "FILE":target "file":description "The new file, which must not exist yet."
   parser:option "--as":argname "ACTOR":description "Who makes it (default: system:backup)."
 end
 

@@ -9,15 +9,15 @@ local target = require "esrun.cli.target"
 
 local batch = {
   description = "Execute commands from JSON lines, each an object with target, command and if wanted params, actor_id, "
-    .. "roles, permissions, tenant_id, key, expect, correlation_id and causation_id. One line a command comes out, in order.",
+    .. "roles, permissions, tenant_id, key, expect, correlation_id, causation_id. One line a command comes out, in order.",
 }
 
 function batch.define(parser)
-  parser:argument "file":argname "FILE":description "The commands; - for standard input."
-  parser:option "--group":argname "N":description "Commands a transaction (default: 1)."
-  parser:option "--on-error":argname "WHAT":choices { "stop", "continue" }:default "stop"
-    :description "Behind a command that does not succeed: stop (default) or continue. Those before it stay done."
-  target.define_actor(parser)
+  parser:argument "FILE":target "file":description "The commands; - for standard input."
+  parser:option "--group":argname "N":description "Commands that share a transaction (default: 1)."
+  parser:option "--on-error":choices { "stop", "continue" }:default "stop"
+    :description "What to do behind a command that does not succeed. Those before it stay done."
+  target.define_actor(parser, "Who acts where a line names no actor.")
 end
 
 -- What each member holds, in JSON's words.

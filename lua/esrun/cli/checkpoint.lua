@@ -8,12 +8,12 @@ local user = require "esrun.cli.user"
 
 local checkpoint = {
   description = "Sign the head of the ledger: a C2SP checkpoint, kept in the store, remembered by the signer and handed to the "
-    .. "configured anchors. Refused when it would contradict what was signed before. Exit status 6 then.",
+    .. "configured anchors. What would contradict an earlier checkpoint is refused: exit status 6.",
 }
 
 function checkpoint.define(parser)
   parser:option "--key":argname "FILE":count "*":description
-    "A signing key (default: ESRUN_SIGNING_KEY, the configured ones, or the one that keygen made). Several sign together."
+    "A signing key (default: ESRUN_SIGNING_KEY, the configured ones, or the one that `keygen` made). Several sign together."
   parser:flag "--replace-lost-key":description "The key that signed before is lost: the new one signs without it."
   parser:flag "--accept-rollback":description "An older backup was restored: sign although more was signed before."
   parser:option "-o --out":argname "FILE":description "Write the checkpoint to a file, which appears when it is complete."

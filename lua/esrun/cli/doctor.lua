@@ -11,7 +11,10 @@ local system = require "esrun.system"
 local SCAN_EVENTS = 100000 -- newest events whose actor ids are looked at
 local DAY_US = 24 * 60 * 60 * 1000000
 
-local doctor = { description = "Look for what is wrong with the installation, the project and its store." }
+local doctor = {
+  description = "Look for what is wrong with the installation, the project and its store, and say how to mend it. "
+    .. "Changes nothing. The exit status is that of the first failure; without one it is 0, also with warnings.",
+}
 
 function doctor.define() end
 
@@ -66,7 +69,7 @@ local function check_modules(findings, folder)
   if not es then
     local is_lua = details.status == "lua"
     details.hint = details.hint or (is_lua and "esrun lint says it of every module"
-      or "mend the file or folder that is named; docs/reference/cli.md has the settings of esrun.lua")
+      or "mend the file or folder that is named; docs/reference/settings.md has what esrun.lua may say")
     failure(findings, is_lua and "modules" or "project", message, details)
     return UNSETTLED[code] and "project" or "modules"
   end

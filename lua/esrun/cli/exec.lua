@@ -6,17 +6,20 @@ local params = require "esrun.cli.params"
 local target = require "esrun.cli.target"
 
 local exec = {
-  description = "Execute a command on an aggregate. Parameters are name=value (read as the module declares them), "
-    .. "name:=JSON, - (a JSON object on standard input) or @FILE.",
+  description = "Execute a command on an aggregate and print the reply. This command, `batch`, `import` and `repl --write` make "
+    .. "a store that is missing.",
 }
 
 function exec.define(parser)
-  parser:argument "target":argname "TYPE/ID":description "The aggregate, such as Document/4711."
-  parser:argument "command":argname "COMMAND":description "A command that the aggregate's module declares."
-  parser:argument "params":argname "NAME=VALUE":args "*":description "The command's parameters."
-  target.define_actor(parser)
-  parser:option "--expect":argname "VERSION":description "The version the stream must have; 0: it must not exist."
-  parser:option "--key":argname "KEY":description "Idempotency key: the same key again answers the first reply."
+  parser:argument "TYPE/ID":target "target":description "The aggregate, such as Document/4711."
+  parser:argument "COMMAND":target "command":description "A command that the aggregate's module declares."
+  parser:argument "NAME=VALUE":target "params":args "*":description
+    "Parameters: NAME=VALUE read as the module declares it, NAME:=JSON, - (an object on standard input) or @FILE."
+  target.define_actor(parser, "Who acts: user:NAME, service:NAME, …, anonymous. The local user asserts it, and that is recorded.")
+  parser:option "--expect":argname "VERSION":description
+    "The version the stream must have; 0: it must not exist. Another one is a conflict: exit status 3."
+  parser:option "--key":argname "KEY":description
+    "Idempotency key: the same request with the same key answers the first reply and runs nothing."
   parser:option "--correlation":argname "UUID":description "The correlation to belong to (default: a new one)."
   parser:option "--causation":argname "UUID":description "The event that led here."
   parser:flag "--dry-run":description "Decide and report, store nothing."

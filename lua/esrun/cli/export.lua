@@ -6,15 +6,16 @@ local result_file = require "esrun.cli.result_file"
 local target = require "esrun.cli.target"
 
 local export = {
-  description = "Write events as JSON lines, with data and metadata as strings of the exact bytes that were hashed.",
+  description = "Write events as JSON lines in which data and metadata are strings of the exact bytes that were hashed, so that "
+    .. "anybody can recompute the chain. With --bundle make a folder for an auditor.",
 }
 
 function export.define(parser)
   target.define_filter(parser)
-  parser:option "--format":argname "FORMAT":choices { "esrun", "cortex" }:default "esrun"
-    :description "esrun (default), or cortex: chained JSON lines as json.dumps would write them."
+  parser:option "--format":choices { "esrun", "cortex" }:default "esrun"
+    :description "cortex: chained JSON lines as Python's json.dumps writes them."
   parser:option "--bundle":argname "DIR":description
-    "Make a folder for an auditor: events, checkpoint, proofs, verifier key, instructions."
+    "Make this folder, which must not exist: events, checkpoint, proofs, verifier key, instructions."
   parser:option "--vkey":argname "VKEY":description "For a bundle: the verifier key of the ledger's signer, or a file with it."
   parser:option "--rsa-key":argname "FILE":description
     "For a bundle: sign it with this RSA key, a PEM, so that openssl verifies it."

@@ -13,12 +13,13 @@ local import = {
 }
 
 function import.define(parser)
-  parser:argument "file":argname "FILE":description "The input; - for standard input."
+  parser:argument "FILE":target "file":description "The input; - for standard input."
   parser:flag "--append":description "Beside other events: new positions, the old ones kept in metadata."
-  parser:option "--map":argname "MODULE.lua":description "The mapping: return function(row, ctx) … end."
-  parser:option "--name":argname "NAME":description "Of the source; with --map events are by actor import:NAME."
-  parser:option "--format":argname "FORMAT":choices { "export", "jsonl", "csv" }
-    :description "Of the input; default: export, with --map by the file's ending."
+  parser:option "--map":argname "MODULE.lua":description
+    "Rows of CSV or JSON lines become events through this mapping: `return function(row, ctx) … end`."
+  parser:option "--name":argname "NAME":description "Of the source: with --map its events are by the actor import:NAME."
+  parser:option "--format":choices { "export", "jsonl", "csv" }
+    :description "What the input is (default: export; with --map by the file's ending)."
   parser:option "--tenant":argname "TENANT":description "The tenant that mapped events belong to."
   parser:option "--group":argname "N":description "Events a transaction, 1 to 10000 (default: 1000)."
 end

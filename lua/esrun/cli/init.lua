@@ -10,13 +10,13 @@ local GLOBALS = { ["--project"] = true, ["--store"] = true, ["--output"] = true 
 local COMMANDS = {
   { "init", "write a new project", "new_project" },
   { "exec", "execute a command on an aggregate" },
+  { "batch", "execute commands from JSON lines, in groups" },
   { "show", "show an aggregate's state, now or at an earlier point" },
   { "log", "list events" },
   { "trace", "show what led to what, for one correlation" },
   { "replay", "fold every stream again; --check compares two replays" },
   { "project", "run, inspect, rebuild and query projections" },
   { "verify", "recompute every hash, link and derived structure" },
-  { "batch", "execute commands from JSON lines, in groups" },
   { "keygen", "make a key that signs checkpoints" },
   { "checkpoint", "sign the head of the ledger" },
   { "prove", "write a proof that an event, or an older tree, is in a signed one" },
@@ -69,13 +69,13 @@ function cli.argparse(name, description)
   return require(package.preload["esrun.argparse"] and "esrun.argparse" or "argparse")(name, description)
 end
 
---- Gives a parser what one command takes, and the options that every command has.
+--- Gives a parser what one command takes, and the options that every command has. The first of these is --project.
 function cli.define(parser, name)
   module_of(name).define(parser)
-  parser:option "--project":argname "DIR":description "The project's folder (default: the nearest upward with esrun.lua)."
-  parser:option "--store":argname "FILE":description "The store (default: as esrun.lua says)."
-  parser:option "--output":argname "FORMAT":choices { "auto", "table", "json", "jsonl" }
-    :description "auto, table, json (one document) or jsonl (one object a line)."
+  parser:option "--project":argname "DIR":description "The project's folder (default: the nearest upward with an esrun.lua)."
+  parser:option "--store":argname "FILE":description "The store (default: as esrun.lua says, else esrun.db in the project)."
+  parser:option "--output":choices { "auto", "table", "json", "jsonl" }
+    :description "auto: text, coloured on a terminal; table: text; json: one document; jsonl: one object a line."
 end
 
 --- The parser of one command.
@@ -87,7 +87,7 @@ function cli.parser(name)
     errors.usage(first or message, (tip and tip:gsub("^Did", "did") .. " " or "") .. "see esrun help " .. name)
   end
   cli.define(parser, name)
-  parser:flag "-h --help":description "Show this help.":action(function() error({ help = parser:get_help() }, 0) end)
+  parser:flag "-h --help":description "Show the help of the command.":action(function() error({ help = name }, 0) end)
   return parser, command
 end
 
@@ -197,7 +197,7 @@ function cli.main(arguments)
   if ok then return result end
   if result == output.READER_GONE then return 0 end
   if type(result) == "table" and result.help then
-    io.stdout:write(result.help, "\n")
+    io.stdout:write(require "esrun.cli.help".text(result.help), "\n")
     return 0
   end
   return report(name, errors.as_failure(result))

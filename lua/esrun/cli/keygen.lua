@@ -9,12 +9,14 @@ local user = require "esrun.cli.user"
 local keygen = {
   description = "Make an Ed25519 key that signs checkpoints, in a new file that only you can read, and print its public part. "
     .. "With ESRUN_KEY_PASSPHRASE set the file is encrypted with that passphrase.",
+  synopsis = { "[--name NAME] [-o FILE]", "--public [-o FILE]" },
 }
 
 function keygen.define(parser)
   parser:option "--name":argname "NAME":description "The key's name, like example.com/ledger (default: esrun/STORE-ID)."
-  parser:option "-o --out":argname "FILE":description "The file (default: one in ~/.local/share/esrun/keys)."
-  parser:flag "--public":description "Make nothing: print the public part of the key in FILE."
+  parser:option "-o --out":argname "FILE":description
+    "The file, which must not exist yet (default: one a store in ~/.local/share/esrun/keys)."
+  parser:flag "--public":description "Make nothing: print the public part, the verifier key, of the key in FILE."
 end
 
 local function store_id(call)

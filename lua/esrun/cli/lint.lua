@@ -9,9 +9,8 @@ local source_checks = require "esrun.lint.source_checks"
 local tokens = require "esrun.lint.tokens"
 
 local lint = {
-  description = "Look for mistakes in the project's modules. Exit status 1 when an error is found, with --strict also for"
-    .. " warnings. "
-    .. "`-- lint: RULE` on a line, or alone on the line before, silences that rule there.",
+  description = "Look for mistakes in the project's modules that loading them does not show, and name file and line. Exit status "
+    .. "1 when an error is found. `-- lint: RULE` on a line, or alone on the line before, silences that rule there.",
 }
 
 function lint.define(parser)

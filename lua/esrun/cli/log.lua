@@ -5,7 +5,7 @@ local target = require "esrun.cli.target"
 
 local FOLLOW_MILLISECONDS = 200
 
-local log = { description = "List events in order of their position." }
+local log = { description = "List events of all tenants in order of their position, as they are read, however many there are." }
 
 function log.define(parser)
   target.define_filter(parser)

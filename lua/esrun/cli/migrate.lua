@@ -3,10 +3,10 @@
 local errors = require "esrun.cli.errors"
 local place = require "esrun.cli.place"
 
-local migrate = { description = "Bring the store's file up to date. With --status only say which layout it has." }
+local migrate = { description = "Bring the store's file up to date." }
 
 function migrate.define(parser)
-  parser:flag "--status":description "Change nothing; exit status 1 when something is pending."
+  parser:flag "--status":description "Only say which layout it has; exit status 1 when a migration is pending."
 end
 
 local function describe(call, layout, before)

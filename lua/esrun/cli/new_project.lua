@@ -18,10 +18,10 @@ local TEMPLATES = {
 }
 
 function new_project.define(parser)
-  parser:argument "folder":argname "DIR":args "?":description "The new project's folder (default: this one)."
+  parser:argument "DIR":target "folder":args "?":description "The project's folder (default: the current one)."
   local about = {}
   for _, name in ipairs { "document", "orders", "blank" } do about[#about + 1] = ("%s: %s"):format(name, TEMPLATES[name]) end
-  parser:option "--template":argname "TEMPLATE":default "document":choices { "document", "orders", "blank" }
+  parser:option "--template":default "document":choices { "document", "orders", "blank" }
     :description(table.concat(about, "; ") .. ".")
 end
 

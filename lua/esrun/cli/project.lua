@@ -8,15 +8,28 @@ local target = require "esrun.cli.target"
 
 local ACTIONS = { "list", "run", "status", "rebuild", "query" }
 
-local project = { description = "Run, inspect, rebuild and query projections.", ACTIONS = ACTIONS }
+local WHO_ASKS = "[--as ACTOR] [--role ROLE]… [--permission PERMISSION]… [--tenant TENANT]"
+local FORMS = {
+  list = "list", run = "run [NAME] [--follow [--watch]]", status = "status", rebuild = "rebuild NAME",
+  query = "query NAME QUERY [NAME=VALUE]…",
+}
+
+local project = {
+  description = "Run, inspect, rebuild and query projections.",
+  synopsis = { FORMS.list, FORMS.run, FORMS.status, FORMS.rebuild, FORMS.query .. " " .. WHO_ASKS },
+  ACTIONS = ACTIONS,
+}
 
 function project.define(parser)
-  parser:argument "action":argname "ACTION":choices(ACTIONS)
-    :description "list, run [NAME], status, rebuild NAME, or query NAME QUERY [NAME=VALUE …]."
-  parser:argument "words":argname "WORD":args "*":description "What the action takes."
-  parser:flag "--follow":description "run: go on as events are stored; ends with an interrupt."
-  parser:flag "--watch":description "run --follow: put changed modules in force, if they are right, and rebuild what they change."
-  target.define_actor(parser)
+  parser:argument "ACTION":target "action":choices(ACTIONS)
+    :description("list: what there is; run: bring one, or all, up to the store's head; status: how far each is; "
+      .. "rebuild: build a new generation, which takes over when it has caught up; query: ask.")
+  parser:argument "WORD":target "words":args "*":description
+    "What the action takes: a projection, a query, its parameters as with `exec`."
+  parser:flag "--follow":description "With `run`: go on with events as they are stored; ends with an interrupt."
+  parser:flag "--watch":description
+    "With `run --follow`: put changed modules in force, if they are right, and rebuild the projections they change."
+  target.define_actor(parser, "With `query`: who asks.")
 end
 
 local function names_of(of)
@@ -37,9 +50,9 @@ local function print_rows(out, columns, rows)
   end
 end
 
-local function want(args, least, most, usage)
+local function want(args, least, most)
   if #args.words < least or #args.words > most then
-    errors.usage("project " .. args.action .. " is used as: esrun project " .. usage)
+    errors.usage("project " .. args.action .. " is used as: esrun project " .. FORMS[args.action])
   end
   return args.words[1], args.words[2]
 end
@@ -56,7 +69,7 @@ end
 local actions = {}
 
 function actions.list(call, args)
-  want(args, 0, 0, "list")
+  want(args, 0, 0)
   local projections = errors.check(call:open { read_only = true }:describe()).projections
   local rows = {}
   for _, name in ipairs(names_of(projections)) do
@@ -70,7 +83,7 @@ function actions.list(call, args)
 end
 
 function actions.status(call, args)
-  want(args, 0, 0, "status")
+  want(args, 0, 0)
   local rows = errors.check(call:open { read_only = true }:projection_status())
   print_rows(call.out, { "name", "state", "position", "head", "behind", "generation", "error" }, rows)
 end
@@ -89,7 +102,7 @@ local function work(call, args, es, name, method, done)
 end
 
 function actions.run(call, args)
-  local name = want(args, 0, 1, "run [NAME]")
+  local name = want(args, 0, 1)
   local es = call:open { must_exist = true }
   if name then known_projection(es, name) end
   if args.follow then return require "esrun.cli.follow_projections"(call, es, name, args.watch) end
@@ -97,7 +110,7 @@ function actions.run(call, args)
 end
 
 function actions.rebuild(call, args)
-  local name = want(args, 1, 1, "rebuild NAME")
+  local name = want(args, 1, 1)
   local es = call:open { must_exist = true }
   known_projection(es, name)
   work(call, args, es, name, "rebuild", "%s is rebuilt, at position %d")
@@ -124,7 +137,7 @@ local function print_text_rows(out, lines)
 end
 
 function actions.query(call, args)
-  local name, query = want(args, 2, math.huge, "query NAME QUERY [NAME=VALUE …]")
+  local name, query = want(args, 2, math.huge)
   local es = call:open { read_only = true }
   local declared = declared_params(known_projection(es, name), name, query)
   local values = params.read(table.move(args.words, 3, #args.words, 1, {}), declared)
@@ -142,6 +155,7 @@ function project.run(call, args)
   if (args.follow or args.watch) and args.action ~= "run" or args.watch and not args.follow then
     errors.usage("--follow goes with run, and --watch with run --follow")
   end
+  if args.action ~= "query" then errors.refuse(args, { "--as", "--role", "--permission", "--tenant" }, "with query") end
   return actions[args.action](call, args)
 end
 

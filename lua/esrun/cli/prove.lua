@@ -7,12 +7,13 @@ local target = require "esrun.cli.target"
 local prove = {
   description = "Prove that an event is in the newest signed tree (a c2sp.org/tlog-proof file), or that a signed tree continues "
     .. "an older one (a file as c2sp.org/tlog-witness takes it).",
+  synopsis = { "EVENT_ID [--to SIZE] [-o FILE]", "--from SIZE [--to SIZE] [-o FILE]" },
 }
 
 function prove.define(parser)
-  parser:argument "event":argname "EVENT_ID":args "?":description "The event to prove."
-  parser:option "--from":argname "OLD":description "The size of the older tree."
-  parser:option "--to":argname "NEW":description "The size of a signed tree (default: the newest)."
+  parser:argument "EVENT_ID":target "event":args "?":description "The event to prove."
+  parser:option "--from":argname "SIZE":description "Prove that the tree continues the one of this size."
+  parser:option "--to":argname "SIZE":description "The size of the signed tree (default: of the newest)."
   parser:option "-o --out":argname "FILE":description "Write the proof to a file."
 end
 

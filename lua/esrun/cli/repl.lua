@@ -8,14 +8,14 @@ local interrupt = require "esrun.interrupt"
 local system = require "esrun.system"
 
 local repl = {
-  description = "Try things out in Lua: `es` is the project's runtime, `esrun` the host module. Values of expressions are shown. "
-    .. "Reads only, unless --write is given. Ctrl-C stops what runs or abandons what was typed, Ctrl-D ends.",
+  description = "Try things out in Lua, line by line: `es` is the project's runtime, `esrun` the host module, `null` JSON's "
+    .. "null. Values of expressions are shown. Ctrl-C stops what runs or abandons what was typed, Ctrl-D ends.",
 }
 
 function repl.define(parser)
-  parser:flag "--write":description "Open the store for writing; it is made when missing."
+  parser:flag "--write":description "Open the store for writing; it is made when missing (default: read only)."
   parser:flag "--watch":description "Before each input, put changed modules in force if they are right."
-  require "esrun.cli.target".define_actor(parser)
+  require "esrun.cli.target".define_actor(parser, "Act and look as this actor (default: look as operator, past view rules).")
 end
 
 -- Reading -----------------------------------------------------------------------------------------------------------

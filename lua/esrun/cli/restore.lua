@@ -11,8 +11,8 @@ local restore = {
 }
 
 function restore.define(parser)
-  parser:argument "file":argname "FILE":description "The backup."
-  parser:flag "--accept-rollback":description "Restore it although it is older than what was signed."
+  parser:argument "FILE":target "file":description "The backup."
+  parser:flag "--accept-rollback":description "Restore it although it is older than what was signed; what it lacks is warned of."
   evidence.define(parser)
 end
 

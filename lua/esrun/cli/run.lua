@@ -5,13 +5,14 @@ local esrun = require "esrun"
 local runtime = require "esrun.runtime"
 
 local run = {
-  description = "Run a Lua script with `require \"esrun\"`. What follows the script's name belongs to the script. "
-    .. "esrun.open() opens the project that the script lies in, or that --project and --store name.",
+  description = "Run a trusted Lua script with `require \"esrun\"`. esrun.open() opens the project that the script lies in, or "
+    .. "that --project and --store name.",
+  synopsis = { "SCRIPT.lua [WORD]…" },
   rest = true, -- of the words after the first
 }
 
 function run.define(parser)
-  parser:argument "script":argname "SCRIPT.lua":description "The script."
+  parser:argument "SCRIPT.lua":target "script":description "The script; the words behind it are its `arg` and `…`."
 end
 
 local function traceback(raised)

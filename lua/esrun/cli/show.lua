@@ -6,13 +6,15 @@ local output = require "esrun.cli.output"
 local target = require "esrun.cli.target"
 
 local show = {
-  description = "Show an aggregate's state. With --as the aggregate's view rule decides; without, you look as operator.",
+  description = "Show the state of an aggregate, folded from its events: now, or as it was.",
 }
 
 function show.define(parser)
-  parser:argument "target":argname "TYPE/ID":description "The aggregate, such as Document/4711."
-  parser:option "--at":argname "VERSION|TIME":description "As it was at this version, or at this time."
-  target.define_actor(parser)
+  parser:argument "TYPE/ID":target "target":description "The aggregate, such as Document/4711."
+  parser:option "--at":argname "VERSION|TIME":description
+    "As it was at this version, or at this time (2026-01-31T12:00:00Z, by recorded_at)."
+  target.define_actor(parser,
+    "Look as this actor, if the aggregate's view rule allows it, else exit status 9 (default: as operator, past the rule).")
 end
 
 local function point_in_time(at)

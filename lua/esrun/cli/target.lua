@@ -34,10 +34,11 @@ end
 -- Who asks ----------------------------------------------------------------------------------------------------------
 
 --- Options that say who acts, for commands that write or read as somebody.
-function target.define_actor(parser)
-  parser:option "--as":argname "ACTOR":description "Who acts: user:NAME, service:NAME, anonymous …"
-  parser:option "--role":argname "ROLE":count "*":description "A role of the actor; may be repeated."
-  parser:option "--permission":argname "PERMISSION":count "*":description "A permission of the actor; may be repeated."
+---@param as string what --as means to the command
+function target.define_actor(parser, as)
+  parser:option "--as":argname "ACTOR":description(as)
+  parser:option "--role":argname "ROLE":count "*":description "A role of the actor."
+  parser:option "--permission":argname "PERMISSION":count "*":description "A permission of the actor."
   parser:option "--tenant":argname "TENANT":description "The tenant whose data is meant."
 end
 

@@ -21,13 +21,15 @@ end)
 ]]
 
 local test = {
-  description = "Run the project's specifications (spec/) with busted, each on stores in memory. Exit status 1 when one fails.",
+  description = "Run the project's specifications (spec/) with busted in plain lua5.4, where `require \"esrun\"` and "
+    .. "`require \"es.testing\"` find this program's modules. Exit status 1 when one fails.",
 }
 
 function test.define(parser)
-  parser:argument "files":argname "FILE":args "*":description "Specifications or folders of them (default: spec)."
-  parser:option "--filter":argname "PATTERN":description "Only tests whose name matches this Lua pattern."
-  parser:flag "--watch":description "Run again whenever a file of the project changes; ends with an interrupt."
+  parser:argument "FILE":target "files":args "*":description "Specifications or folders of them (default: spec)."
+  parser:option "--filter":argname "PATTERN":description
+    "Only tests whose name matches this Lua pattern; exit status 1 when none does."
+  parser:flag "--watch":description "Run again whenever a Lua file of the project changes; ends with an interrupt."
 end
 
 -- The folder that holds esrun.lua, the loader of the host module: beside the program where it was built, or installed.

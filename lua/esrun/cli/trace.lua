@@ -4,11 +4,11 @@ local core = require "esrun.core"
 local errors = require "esrun.cli.errors"
 local event_text = require "esrun.cli.event_text"
 
-local trace = { description = "Show the events of one correlation as a tree: each below the event that caused it." }
+local trace = { description = "Show the events of one correlation as a tree, each below the event that caused it." }
 
 function trace.define(parser)
-  parser:argument "id":argname "ID":description "A correlation id, or the id of any event in it."
-  parser:flag "--flat":description "In order of position, without the tree."
+  parser:argument "ID":target "id":description "A correlation id, or the id of any event in it."
+  parser:flag "--flat":description "List them in order of position, without the tree."
 end
 
 local DEPTH_DRAWN = 32 -- deeper events stand below each other with their depth as a number: each line stays short

@@ -10,11 +10,12 @@ local target = require "esrun.cli.target"
 local verify = {
   description = "Recompute every hash, link, version sequence and derived structure, and compare them with the signed "
     .. "checkpoints in the store, the signer's memory and the configured anchors. Exit status 6 when anything is wrong.",
+  synopsis = { "[--anchor FILE]… [--key VKEY]… [--jobs N] [--since-checkpoint]", "--format cortex FILE" },
 }
 
 function verify.define(parser)
-  parser:argument "file":argname "FILE":args "?":description "With --format cortex: the file to verify."
-  parser:option "--format":argname "FORMAT":choices { "cortex" }
+  parser:argument "FILE":target "file":args "?":description "The file to verify, with `--format cortex`."
+  parser:option "--format":choices { "cortex" }
     :description "Verify a file of chained JSON lines instead of the store."
   evidence.define(parser)
   parser:option "--jobs":argname "N":description "Hash in N threads (default: 1)."

@@ -6,13 +6,13 @@ local ledger = require "esrun.ledger"
 local user = require "esrun.cli.user"
 
 local verify_proof = {
-  description = "Check a proof without any store. Exit status 6 when it does not hold.",
+  description = "Check a proof; needs no store. Exit status 6 when it does not hold, 2 when something needed is missing.",
 }
 
 function verify_proof.define(parser)
-  parser:argument "file":argname "FILE":description "The proof; - reads standard input."
+  parser:argument "FILE":target "file":description "The proof; - reads standard input."
   parser:option "--key":argname "VKEY":count "*":description "A verifier key that you trust, or a file that holds one."
-  parser:option "--event":argname "JSON":description "The event as one line of esrun export, or a file that holds it."
+  parser:option "--event":argname "JSON":description "The event as one line of `esrun export`, or a file that holds it."
   parser:option "--old":argname "FILE":description "The older checkpoint that you kept, for a proof between trees."
 end
 
