@@ -40,6 +40,12 @@ typedef struct visit {
   char names[5 * ES_ID_MAX];
 } visit;
 
+static bool take_integer(int64_t *out, sqlite3_value *value) {
+  if (sqlite3_value_type(value) != SQLITE_INTEGER) return false;
+  *out = sqlite3_value_int64(value);
+  return true;
+}
+
 static bool take_blob(uint8_t *out, sqlite3_value *value, int length) {
   if (sqlite3_value_type(value) != SQLITE_BLOB) return false;
   const void *bytes = sqlite3_value_blob(value);
@@ -56,30 +62,31 @@ static bool take_text(es_text *out, sqlite3_value *value) {
   return true;
 }
 
-/* The name of the column that is malformed, or NULL. */
-static const char *take_fields(es_event *event, sqlite3_value **row) {
-  event->version = sqlite3_value_int64(row[VERSION]);
-  event->schema_version = sqlite3_value_int64(row[SCHEMA_VERSION]);
-  event->occurred_at = sqlite3_value_int64(row[OCCURRED_AT]);
-  event->recorded_at = sqlite3_value_int64(row[RECORDED_AT]);
+/* The column that is malformed, or NULL. Nobody else looks at the types of a stored event's columns (see sqlite_check.c). */
+static const char *take_columns(es_event *event, es_event_names *names, sqlite3_value **row) {
   event->has_causation = sqlite3_value_type(row[CAUSATION_ID]) != SQLITE_NULL;
   if (!take_blob(event->event_id, row[EVENT_ID], ES_ID_SIZE)) return "event_id";
+  if (!take_integer(&names->stream, row[STREAM])) return "stream_id";
+  if (!take_integer(&event->version, row[VERSION])) return "version";
+  if (!take_integer(&names->tenant, row[TENANT])) return "tenant";
+  if (!take_integer(&names->type, row[TYPE])) return "aggregate_type";
+  if (!take_integer(&names->event_type, row[EVENT_TYPE])) return "event_type";
+  if (!take_integer(&event->schema_version, row[SCHEMA_VERSION])) return "schema_version";
+  if (!take_integer(&names->actor, row[ACTOR])) return "actor";
   if (!take_blob(event->correlation_id, row[CORRELATION_ID], ES_ID_SIZE)) return "correlation_id";
   if (event->has_causation && !take_blob(event->causation_id, row[CAUSATION_ID], ES_ID_SIZE))
     return "causation_id";
+  if (!take_integer(&event->occurred_at, row[OCCURRED_AT])) return "occurred_at";
+  if (!take_integer(&event->recorded_at, row[RECORDED_AT])) return "recorded_at";
   if (!take_blob(event->previous_hash, row[PREVIOUS_HASH], ES_HASH_SIZE)) return "previous_hash";
   if (!take_blob(event->hash, row[HASH], ES_HASH_SIZE)) return "hash";
-  if (!take_text(&event->data, row[DATA]) || !take_text(&event->metadata, row[METADATA]))
-    return "data or metadata";
-  return NULL;
+  if (!take_text(&event->data, row[DATA])) return "data";
+  return take_text(&event->metadata, row[METADATA]) ? NULL : "metadata";
 }
 
 static es_status take_event(es_event *event, visit *self, sqlite3_value **row, es_error *err) {
-  const es_event_names names = {sqlite3_value_int64(row[STREAM]), sqlite3_value_int64(row[TENANT]),
-                                sqlite3_value_int64(row[TYPE]),
-                                sqlite3_value_int64(row[EVENT_TYPE]),
-                                sqlite3_value_int64(row[ACTOR])};
-  const char *bad = take_fields(event, row);
+  es_event_names names;
+  const char *bad = take_columns(event, &names, row);
   char *room = self->names;
 
   if (bad != NULL)

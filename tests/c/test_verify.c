@@ -1,17 +1,13 @@
 /* test_verify: what verification finds beside the chain, with one thread and with several. Each index of the events is damaged in
- * every way that hides an event, shows another or breaks its order, behind an unchanged schema; other derived structures and
- * pages once each. And verification raises no false alarm while others append. */
-#include "store_fixture.h"
+ * every way that hides an event, shows another or breaks its order, behind an unchanged schema (test_verify_rows.c damages the
+ * rest). And verification raises no false alarm while others append. */
+#include "verify_support.h"
 
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 
-#include "engine/runtime.h"
 #include "engine/scan.h"
 #include "store/tree.h"
-
-enum { EVENTS = 12 };
 
 static const struct {
   const char *name;
@@ -28,64 +24,6 @@ static const struct {
     {"events_by_causation", "causation_id", "causation_id", "causation_id IS NOT NULL"},
 };
 enum { INDEXES = sizeof indexes / sizeof indexes[0] };
-
-/* ---- The store --------------------------------------------------------------------------------------------- */
-
-/* Every column has several values; some events have no tenant, some no cause. */
-static void append_some(fixture *f, int count) {
-  static const char *const types[] = {"Order", "Invoice"}, *const ids[] = {"a", "b", "c"};
-  static const char *const tenants[] = {NULL, "acme", "globex"}, *const actors[] = {"user:a", "b"};
-  uint8_t before[ES_ID_SIZE] = {0};
-
-  for (int i = 0; i < count; i++) {
-    es_event event = make_event(f, types[i % 2], ids[i % 3], i % 4 == 0 ? "Opened" : "Closed");
-    event.tenant_id = es__text(tenants[i % 3]);
-    event.actor_id = es__text(actors[i / 2 % 2]);
-    event.has_causation = i % 3 != 0;
-    if (event.has_causation) memcpy(event.causation_id, before, ES_ID_SIZE);
-    memcpy(before, event.event_id, ES_ID_SIZE);
-    must_append(f, event);
-  }
-}
-
-static sqlite3 *raw_open(const fixture *f) {
-  sqlite3 *db;
-  assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-  assert_int_equal(sqlite3_exec(db, "PRAGMA writable_schema = ON", 0, 0, 0), SQLITE_OK);
-  return db;
-}
-
-/* SQLite's own formats. Each in a connection of its own, which sees the schema that the one before left. */
-static void raw(const fixture *f, const char *format, ...) {
-  sqlite3 *db = raw_open(f);
-  char *why = NULL;
-  va_list args;
-
-  va_start(args, format);
-  char *sql = sqlite3_vmprintf(format, args);
-  va_end(args);
-  if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) fail_msg("%s in: %s", why, sql);
-  sqlite3_free(sql);
-  sqlite3_close(db);
-}
-
-static char *ask(const fixture *f, const char *format, ...) {
-  sqlite3 *db = raw_open(f);
-  sqlite3_stmt *statement;
-  va_list args;
-
-  va_start(args, format);
-  char *sql = sqlite3_vmprintf(format, args);
-  va_end(args);
-  if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
-    fail_msg("%s in: %s", sqlite3_errmsg(db), sql);
-  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-  char *answer = strdup((const char *)sqlite3_column_text(statement, 0));
-  sqlite3_finalize(statement);
-  sqlite3_free(sql);
-  sqlite3_close(db);
-  return answer;
-}
 
 /* ---- Damage ------------------------------------------------------------------------------------------------ */
 
@@ -184,45 +122,6 @@ static void keep_the_entry_of_a_lost_event(fixture *f, int index) {
   free(trigger);
 }
 
-/* What verification says: whether it names the index that is looked for, and all of it. */
-typedef struct notes {
-  const char *index; /* NULL: none */
-  bool named;
-  char all[1024];
-} notes;
-
-/* Of the index by stream the order of streams and versions tells more than its name. */
-static void note(void *data, const es_finding *finding) {
-  notes *self = data;
-  size_t length = strlen(self->all);
-
-  snprintf(self->all + length, sizeof self->all - length, "%s: %s; ", finding->kind,
-           finding->message);
-  if (self->index == NULL) return;
-  bool by_stream = strcmp(self->index, "events_by_stream") == 0;
-  if ((strcmp(finding->kind, "index") == 0 && strstr(finding->message, self->index) != NULL) ||
-      (by_stream && strcmp(finding->kind, "version_gap") == 0) ||
-      (by_stream && strcmp(finding->kind, "stream") == 0))
-    self->named = true;
-}
-
-static es_status verify(notes *said, const char *path, int jobs, es_error *err) {
-  es_verify_options options = ES_VERIFY_INIT;
-  es_options opening = ES_OPTIONS_INIT;
-  es_verify_report report;
-  es_runtime *rt = NULL;
-
-  opening.store_path = path;
-  options.memory_path = "";
-  options.finding = note;
-  options.finding_data = said;
-  options.jobs = jobs;
-  es_status status = es_open(&rt, &opening, err);
-  if (status == ES_OK) status = es_verify(&report, rt, &options, err);
-  es_close(rt);
-  return status;
-}
-
 static void names_it(const fixture *f, int index, const char *what) {
   static const int jobs[] = {1, 3};
 
@@ -272,99 +171,6 @@ static void entries_outside_a_partial_index_are_named(void **state) {
   f->store = NULL;
   rebuild(f, BY_TENANT, indexes[BY_TENANT].columns, "");
   names_it(f, BY_TENANT, "entries too many");
-}
-
-/* ---- Other damage ------------------------------------------------------------------------------------------ */
-
-/* Fills an index of another table without its row of id 1. */
-static void leave_out_row_one(const fixture *f, const char *index, const char *id) {
-  char *sql = ask(f, "SELECT sql FROM sqlite_schema WHERE name = '%s'", index);
-  raw(f, "UPDATE sqlite_schema SET sql = sql || ' WHERE %s <> 1' WHERE name = '%s'", id, index);
-  raw(f, "REINDEX %s", index);
-  raw(f, "UPDATE sqlite_schema SET sql = '%q' WHERE name = '%s'", sql, index);
-  free(sql);
-}
-
-static void hide_a_stream(fixture *f) { leave_out_row_one(f, "streams_by_name", "stream_id"); }
-static void hide_a_name(fixture *f) { leave_out_row_one(f, "names_by_name", "name_id"); }
-static void hide_a_reply(fixture *f) { leave_out_row_one(f, "replies_by_key", "reply_id"); }
-static void hide_a_checkpoint(fixture *f) {
-  leave_out_row_one(f, "checkpoints_by_size", "checkpoint_id");
-}
-
-static void add_a_stream(fixture *f) {
-  raw(f, "INSERT INTO streams SELECT max(stream_id) + 1, tenant, type, 'empty' FROM streams");
-}
-
-/* With its trigger out of the way. */
-static void update(const fixture *f, const char *table, const char *trigger, const char *change) {
-  char *sql = ask(f, "SELECT sql FROM sqlite_schema WHERE name = '%s'", trigger);
-  raw(f, "DROP TRIGGER %s; UPDATE %s SET %s; %s", trigger, table, change, sql);
-  free(sql);
-}
-
-static void skip_a_version(fixture *f) {
-  update(f, "events", "events_no_update", "version = version + 1 WHERE position > 9");
-}
-
-static void change_a_leaf(fixture *f) {
-  update(f, "tiles", "tiles_no_change",
-         "hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE tile = 0");
-}
-
-static void change_the_freelist(fixture *f) {
-  FILE *file = fopen(f->path, "r+b");
-  assert_non_null(file);
-  assert_int_equal(fseek(file, 39, SEEK_SET),
-                   0); /* how many pages are free, in the file's header */
-  fputc(7, file);
-  fclose(file);
-}
-
-static void write_all_tables(fixture *f) {
-  es_event event = make_event(f, "Order", "z", "Opened");
-  char body[128];
-  es_reply_record reply = reply_with(body, &event, 1);
-  es_commit commit = {.events = &event, .event_count = 1, .reply = &reply, .now = T0};
-  int64_t size;
-
-  append_some(f, EVENTS);
-  assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_OK);
-  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_OK);
-  assert_int_equal(es__store_add_checkpoint(f->store, 3, es__text("note"), &f->err), ES_OK);
-  es__store_close(f->store);
-  f->store = NULL;
-}
-
-static void damage_elsewhere_is_named(void **state) {
-  static const struct {
-    void (*harm)(fixture *f);
-    const char *words;
-  } harms[] = {{hide_a_stream, "missing from index streams_by_name"},
-               {hide_a_name, "missing from index names_by_name"},
-               {hide_a_reply, "missing from index replies_by_key"},
-               {hide_a_checkpoint, "missing from index checkpoints_by_size"},
-               {add_a_stream, "there are streams up to 8, and events of streams up to 7"},
-               {skip_a_version, "goes on from version"},
-               {change_a_leaf, "position 1: the tree has another hash of it than the chain"},
-               {change_the_freelist, "reelist"}};
-  (void)state;
-
-  for (size_t i = 0; i < sizeof harms / sizeof harms[0]; i++) {
-    fixture f;
-    fixture_make(&f);
-    assert_int_equal(fixture_open(&f), ES_OK);
-    write_all_tables(&f);
-    harms[i].harm(&f);
-    for (int jobs = 1; jobs <= 3; jobs++) {
-      es_error err = ES_ERROR_INIT;
-      notes said = {0};
-      if (verify(&said, f.path, jobs, &err) != ES_ERR_INTEGRITY ||
-          strstr(said.all, harms[i].words) == NULL)
-        fail_msg("%s, %d jobs: %s", harms[i].words, jobs, said.all);
-    }
-    fixture_remove(&f);
-  }
 }
 
 static void a_rebuilt_index_is_sound(void **state) {
@@ -478,7 +284,6 @@ int main(void) {
       cmocka_unit_test(damage_in_each_index_is_named),
       cmocka_unit_test_setup_teardown(entries_outside_a_partial_index_are_named, make_open,
                                       remove_it),
-      cmocka_unit_test(damage_elsewhere_is_named),
       cmocka_unit_test_setup_teardown(an_event_behind_a_missing_one_is_not_blamed, make_open,
                                       remove_it),
       cmocka_unit_test_setup_teardown(a_rebuilt_index_is_sound, make_open, remove_it),
