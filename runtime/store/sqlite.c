@@ -150,16 +150,24 @@ static es_status configure(es_sqlite *store, const es_sqlite_options *options, e
 
 /* ---- Opening ---- */
 
-/* What the file is, before anything is written to it or laid beside it. *fresh: empty, to be filled. */
+/* What the file is, before anything is written to it or laid beside it. *fresh: empty, to be filled. One transaction: another
+ * process may be filling it. */
 static es_status classify(bool *fresh, es_sqlite *store, es_error *err) {
   int64_t application_id, version, objects;
   char text[32];
-  int rc = es__sqlite_ask(store->db, "SELECT count(*) FROM sqlite_schema", text, sizeof text);
+  int rc = sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL);
 
-  if (rc != SQLITE_OK) return es__sqlite_fail(store, rc, "opening", err);
+  if (rc == SQLITE_OK)
+    rc = es__sqlite_ask(store->db, "SELECT count(*) FROM sqlite_schema", text, sizeof text);
+  if (rc != SQLITE_OK) {
+    es_status status = es__sqlite_fail(store, rc, "opening", err);
+    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+  }
   objects = strtoll(text, NULL, 10);
   application_id = es__sqlite_ask_integer(store->db, "PRAGMA application_id", 0);
   version = es__sqlite_ask_integer(store->db, "PRAGMA user_version", 0);
+  sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL);
   *fresh = objects == 0 && application_id == 0 && version == 0;
   if (*fresh) return ES_OK;
   if (application_id != ES__SQLITE_APPLICATION_ID) {

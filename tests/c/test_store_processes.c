@@ -59,6 +59,14 @@ static int64_t version_of(fixture *f, const char *id) {
   return version;
 }
 
+static void wait_for(pid_t child) {
+  int result = -1;
+
+  assert_int_equal(waitpid(child, &result, 0), child);
+  assert_true(WIFEXITED(result));
+  assert_int_equal(WEXITSTATUS(result), 0);
+}
+
 static void eight_processes_append_to_one_file_without_loss_gap_or_fork(void **state) {
   (void)state;
   fixture f;
@@ -70,12 +78,8 @@ static void eight_processes_append_to_one_file_without_loss_gap_or_fork(void **s
     writers[i] = fork();
     if (writers[i] == 0) _exit(write_events(&f, i, count));
   }
-  for (int i = 0; i < WRITERS; i++) {
-    int result = -1;
-    assert_int_equal(waitpid(writers[i], &result, 0), writers[i]);
-    assert_true(WIFEXITED(result));
-    assert_int_equal(WEXITSTATUS(result), 0);
-  }
+  for (int i = 0; i < WRITERS; i++)
+    wait_for(writers[i]);
   assert_int_equal(fixture_open(&f), ES_OK);
   assert_sound(f.store, 2 * WRITERS * count);
   assert_int_equal(version_of(&f, "shared"), WRITERS * count);
@@ -85,6 +89,40 @@ static void eight_processes_append_to_one_file_without_loss_gap_or_fork(void **s
     assert_int_equal(version_of(&f, id), count);
   }
   fixture_remove(&f);
+}
+
+/* Each looks what the file is while the others fill it: half of what one sees may be of before and half of after. */
+static void several_processes_may_make_the_file_at_once(void **state) {
+  (void)state;
+  for (int round = 0; round < setting("ESRUN_TEST_KILLS", 40); round++) {
+    pid_t makers[WRITERS];
+    int gate[2];
+    fixture f;
+
+    fixture_make(&f);
+    assert_int_equal(pipe(gate), 0);
+    for (int i = 0; i < WRITERS; i++) {
+      char byte;
+      makers[i] = fork();
+      if (makers[i] != 0) continue;
+      close(gate[1]);
+      (void)!read(gate[0], &byte, 1); /* until the gate opens: its last writer is gone */
+      for (int k = 0; k < 3; k++) {
+        if (fixture_open(&f) != ES_OK) {
+          fprintf(stderr, "maker %d: %s: %s\n", i, f.err.code, f.err.message);
+          _exit(1);
+        }
+        es__store_close(f.store);
+      }
+      _exit(0);
+    }
+    close(gate[0]);
+    close(gate[1]);
+    for (int i = 0; i < WRITERS; i++)
+      wait_for(makers[i]);
+    f.store = NULL;
+    fixture_remove(&f);
+  }
 }
 
 /* ---- Kills ---- */
@@ -189,6 +227,7 @@ static void writers_killed_at_any_moment_lose_and_double_nothing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(eight_processes_append_to_one_file_without_loss_gap_or_fork),
+      cmocka_unit_test(several_processes_may_make_the_file_at_once),
       cmocka_unit_test(writers_killed_at_any_moment_lose_and_double_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
