@@ -1,5 +1,6 @@
 --- es: what domain modules are written with. Declarations and values only; nothing here acts.
 -- Runs as trusted code inside a domain state; knows nothing of stores or context.
+local place = require "es.place"
 local support = require "es.support"
 
 local es = {}
@@ -21,7 +22,7 @@ function es.aggregate(name)
   if type(name) ~= "string" or not name:find "^[%a][%w_.-]*$" then
     error("es.aggregate: the type must be a name such as \"Document\"", 2)
   end
-  return setmetatable({ name = name }, Aggregate)
+  return place.note(setmetatable({ name = name }, Aggregate))
 end
 
 --- True for a table made by es.aggregate.
@@ -44,7 +45,7 @@ local function copy(from)
 end
 
 -- The module's line that made an event, for errors; none after a tail call (`return es.event(…)`), which leaves no frame.
-local function place()
+local function line_of_caller()
   local at = support.caller(3)
   return at and not at:find("^lua/es/") and at or nil
 end
@@ -59,7 +60,7 @@ function es.event(event_type, data)
   if data ~= nil and type(data) ~= "table" then
     error("es.event(\"" .. event_type .. "\"): data must be a table", 2)
   end
-  return setmetatable({ event_type = event_type, data = data or {}, at = place() }, Event)
+  return setmetatable({ event_type = event_type, data = data or {}, at = line_of_caller() }, Event)
 end
 
 --- The same event with these metadata names added or replaced.

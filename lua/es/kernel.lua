@@ -4,6 +4,7 @@
 local support = require "es.support"
 local es = require "es"
 local nearest = require "es.nearest"
+local place = require "es.place"
 local schema = require "es.schema"
 local projection = require "es.projection"
 
@@ -12,12 +13,8 @@ local kernel = {
   context_owns = nil, -- set by the engine: is this metadata name the context's?
 }
 
-local event_owner = {} -- event type -> aggregate name, since types are unique in a project
-local dispatch_owner = {} -- dispatch name -> the command that has it, unique likewise
-
-local function fail(where, format, ...)
-  support.raise { status = "lua", code = "bad_declaration", message = where .. ": " .. format:format(...) }
-end
+local event_owner = {} -- event type -> its aggregate's place, since types are unique in a project
+local dispatch_owner = {} -- dispatch name -> the place of the command that has it, unique likewise
 
 local function sorted_keys(from)
   local keys = {}
@@ -52,9 +49,9 @@ local function check_keys(where, declaration, allowed)
   for _, key in ipairs(sorted_keys(declaration)) do
     local want = allowed[key]
     if not want then
-      fail(where, "unknown field '%s' (%s)", key, known(key, allowed))
+      where:fail({ key }, "unknown field '%s' (%s)", key, known(key, allowed))
     elseif want ~= "any" and type(declaration[key]) ~= want then
-      fail(where, "%s must be a %s, not a %s", key, want, type(declaration[key]))
+      where:fail({ key }, "%s must be a %s, not a %s", key, want, type(declaration[key]))
     end
   end
 end
@@ -66,7 +63,7 @@ local function schema_version(where, event_type, upcast)
     return 1
   end
   if type(steps) ~= "table" then
-    fail(where, "upcast.%s must be a table of functions by version", event_type)
+    where:fail({ "upcast", event_type }, "upcast.%s must be a table of functions by version", event_type)
   end
   local count = 0
   for _ in pairs(steps) do
@@ -74,10 +71,20 @@ local function schema_version(where, event_type, upcast)
   end
   for version = 1, count do
     if type(steps[version]) ~= "function" then
-      fail(where, "upcast.%s must have functions for every version from 1 to %d", event_type, count)
+      where:fail({ "upcast", event_type }, "upcast.%s must have functions for every version from 1 to %d", event_type, count)
     end
   end
   return count + 1
+end
+
+-- `names` lead from the place to the fields.
+local function compile_fields(where, names, fields)
+  local compiled, reason, field = schema.compile(fields)
+  if not compiled then
+    for name in (field or ""):gmatch "[^.]+" do names[#names + 1] = name end
+    where:fail(names, "%s: %s", table.concat(names, "."), reason)
+  end
+  return compiled
 end
 
 local function compile_events(where, declaration)
@@ -85,16 +92,17 @@ local function compile_events(where, declaration)
   for _, event_type in ipairs(sorted_keys(declaration.events or {})) do
     local fields = declaration.events[event_type]
     if not event_type:find "^%a[%w_.-]*$" or #event_type > 128 then
-      fail(where, "event type '%s' must be a name such as DocumentCreated", event_type)
+      where:fail({ "events", event_type }, "event type '%s' must be a name such as DocumentCreated", event_type)
     end
     if type(fields) ~= "table" then
-      fail(where, "events.%s must be a table of fields", event_type)
+      where:fail({ "events", event_type }, "events.%s must be a table of fields", event_type)
     end
     local owner = event_owner[event_type]
     if owner then
-      fail(where, "event type %s is already declared by %s; event types are unique in a project", event_type, owner)
+      where:fail({ "events", event_type }, "event type %s is already declared by %s; event types are unique in a project",
+        event_type, tostring(owner))
     end
-    event_owner[event_type] = where
+    event_owner[event_type] = where:inner(nil, "events", event_type)
     local require_actor = fields.require_actor
     if require_actor == true then
       local rest = {}
@@ -106,7 +114,7 @@ local function compile_events(where, declaration)
       fields = rest
     end
     events[event_type] = {
-      schema = schema.compile(fields, where .. ": events." .. event_type),
+      schema = compile_fields(where, { "events", event_type }, fields),
       version = schema_version(where, event_type, declaration.upcast),
       require_actor = require_actor == true,
     }
@@ -116,30 +124,30 @@ end
 
 local function compile_command(where, name, command)
   if type(command) ~= "table" then
-    fail(where, "commands.%s must be a table with params, allow and decide", name)
+    where:fail({ "commands", name }, "commands.%s must be a table with params, allow and decide", name)
   end
-  local here = where .. ": commands." .. name
+  local here = where:inner("commands." .. name, "commands", name)
   check_keys(here, command, command_keys)
   if type(command.decide) ~= "function" then
-    fail(here, "decide must be a function(state, cmd, ctx)")
+    here:fail({ "decide" }, "decide must be a function(state, cmd, ctx)")
   end
   local exists = command.exists
   if exists ~= nil and exists ~= true and exists ~= false and type(exists) ~= "string" then
-    fail(here, "exists must be true or the message for a missing aggregate")
+    here:fail({ "exists" }, "exists must be true or the message for a missing aggregate")
   end
   if command.dispatch then
     local owner = dispatch_owner[command.dispatch]
     if owner then
-      fail(here, "dispatch name %s is already that of %s", command.dispatch, owner)
+      here:fail({ "dispatch" }, "dispatch name %s is already that of %s", command.dispatch, tostring(owner))
     end
     dispatch_owner[command.dispatch] = here
   end
   if (command.params or {}).actor_id ~= nil then
-    fail(here, "a parameter cannot be named actor_id: who acts comes from the context (ctx.actor_id)")
+    here:fail({ "params", "actor_id" }, "a parameter cannot be named actor_id: who acts comes from the context (ctx.actor_id)")
   end
   return {
     name = name,
-    schema = schema.compile(command.params or {}, here .. ".params"),
+    schema = compile_fields(where, { "commands", name, "params" }, command.params or {}),
     allow = command.allow, -- none: denied
     decide = command.decide,
     exists = exists or nil,
@@ -149,10 +157,10 @@ local function compile_command(where, name, command)
 end
 
 local function register_aggregate(declaration, chunk_name)
-  local where = chunk_name .. ": aggregate " .. declaration.name
+  local where = place.of(declaration, chunk_name, "aggregate " .. tostring(declaration.name))
   check_keys(where, declaration, aggregate_keys)
   if kernel.aggregates[declaration.name] then
-    fail(where, "already declared by %s", kernel.aggregates[declaration.name].chunk_name)
+    where:fail({}, "already declared by %s", kernel.aggregates[declaration.name].chunk_name)
   end
   local compiled = {
     name = declaration.name, chunk_name = chunk_name, commands = {},
@@ -163,14 +171,15 @@ local function register_aggregate(declaration, chunk_name)
   compiled.events = compile_events(where, declaration)
   for _, event_type in ipairs(sorted_keys(compiled.apply)) do
     if not compiled.events[event_type] then
-      fail(where, "apply.%s handles an event that is not declared (%s)", event_type, known(event_type, compiled.events))
+      where:fail({ "apply", event_type }, "apply.%s handles an event that is not declared (%s)", event_type,
+        known(event_type, compiled.events))
     elseif type(compiled.apply[event_type]) ~= "function" then
-      fail(where, "apply.%s must be a function(state, e)", event_type)
+      where:fail({ "apply", event_type }, "apply.%s must be a function(state, e)", event_type)
     end
   end
   for _, event_type in ipairs(sorted_keys(compiled.upcast)) do
     if not compiled.events[event_type] then
-      fail(where, "upcast.%s: no such event (%s)", event_type, known(event_type, compiled.events))
+      where:fail({ "upcast", event_type }, "upcast.%s: no such event (%s)", event_type, known(event_type, compiled.events))
     end
   end
   for _, name in ipairs(sorted_keys(declaration.commands or {})) do
@@ -188,14 +197,15 @@ function kernel.register(declaration, chunk_name)
   end
   if projection.is_projection(declaration) then
     if kernel.projections[declaration.name] then
-      fail(chunk_name, "projection %s is already declared by %s", declaration.name,
+      place.of(declaration, chunk_name, "projection " .. declaration.name):fail({}, "already declared by %s",
         kernel.projections[declaration.name].chunk_name)
     end
     projection.check(declaration, chunk_name)
     kernel.projections[declaration.name] = { chunk_name = chunk_name, declaration = declaration }
     return "projection", declaration.name
   end
-  fail(chunk_name, "the module must return what es.aggregate or es.projection made, not a %s", type(declaration))
+  place.fail_at_return(chunk_name, "the module must return what es.aggregate or es.projection made, not a "
+    .. type(declaration))
 end
 
 local function describe_aggregate(aggregate)

@@ -1,6 +1,7 @@
 --- projection: declares projections and checks a declaration when its module is loaded. Knows the words of a
 --- declaration; the SQL made of them is projection_sql.lua's, running it is the engine's.
 
+local place = require "es.place"
 local sql = require "es.projection_sql"
 local support = require "es.support"
 
@@ -42,7 +43,7 @@ function projection.declare(name)
     error(('es.projection wants a name of lower-case letters, digits and "_" (at most %d), got %s'):format(
       NAME_MAX, type(name) == "string" and ("%q"):format(name) or type(name)), 2)
   end
-  return setmetatable({ name = name }, Projection)
+  return place.note(setmetatable({ name = name }, Projection))
 end
 
 --- True for a table made by es.projection.
@@ -195,14 +196,25 @@ local function check_handlers(fail, on)
   return handlers, on.any
 end
 
+-- What a message of the checks above is about: "table rows.id has no …" is about tables, rows, id.
+local function entry_of(message)
+  local names = { message:match "^unknown field (%S+)" }
+  if not names[1] then
+    for name in message:gsub("^table ", "tables."):match("^[%w_.]*"):gmatch "[%w_]+" do names[#names + 1] = name end
+    if not FIELDS[names[1]] then return {} end
+  end
+  return names
+end
+
 --- Checks a declaration and returns the plan that the engine reads: names, columns, SQL texts and handlers.
 ---@param declaration table
----@param chunk_name string? of its module, for messages
+---@param chunk_name string? of its module, for messages that have no line
 ---@return table
 function projection.check(declaration, chunk_name)
-  local where = ("%sprojection %s: "):format(chunk_name and chunk_name .. ": " or "", tostring(declaration.name))
+  local where = place.of(declaration, chunk_name, "projection " .. tostring(declaration.name))
   local function fail(format, ...)
-    support.raise { status = "lua", code = "bad_declaration", message = where .. format:format(...) }
+    local text = format:format(...)
+    where:fail(entry_of(text), "%s", text)
   end
   if not is_name(declaration.name) then fail("the name that es.projection was given must not be changed") end
   for _, field in ipairs(sorted_keys(declaration)) do
@@ -229,6 +241,7 @@ function projection.check(declaration, chunk_name)
     queries = check_sql(fail, "queries", declaration.queries or {}),
     schema = sql.schema(tables),
     session = sql.session(tables, #statements > 0),
+    place = function(kind, name) return where:at(kind, name, "sql") end,
   }
 end
 

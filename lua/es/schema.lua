@@ -199,12 +199,15 @@ function schema.optional(declared)
   return setmetatable(copy, Type)
 end
 
---- The fields of a command or event as one type that `check` takes. `where` names the declaration in errors
---- ("Document.commands.edit.params"). Raises on a wrong declaration.
----@return es.schema.Type
+--- The fields of a command or event as one type that `check` takes. `where` names the declaration in what is raised for a
+--- wrong one ("Document.commands.edit.params"); without it the answer is nil, the reason and the field's name, if one is wrong.
+---@return es.schema.Type?
+---@return string? reason
+---@return string? name "lines.price" for a nested one
 function schema.compile(fields, where)
   local record, reason, name = to_record(fields)
   if not record then
+    if not where then return nil, reason, name end
     error(("%s%s: %s"):format(where, name and "." .. name or "", reason), 0)
   end
   return record

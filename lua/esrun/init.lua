@@ -53,6 +53,9 @@ local esrun = {
 ---@field conflict_retries? integer how often a command without expected version is decided again; -1: never
 ---@field allow_nondeterminism? boolean test door: gives domain code es.test_random()
 ---@field checkpoint? esrun.CheckpointPolicy checkpoints that are signed by themselves
+---@field on_failed_module? esrun.OnFailedModule told of each module that does not load, which is then left out
+
+---@alias esrun.OnFailedModule fun(path: string, message: string, code: string, details: esrun.Details)
 
 ---@class esrun.CheckpointPolicy what came after the newest checkpoint in the store is signed with a commit and by es:close()
 ---@field events? integer when there are so many events; else not by number
@@ -65,7 +68,7 @@ local esrun = {
 local OPTIONS = {
   project = true, store = true, read_only = true, must_exist = true, clock = true, log = true, time_limit_ms = true,
   memory_limit_bytes = true, limit_signal = true, conflict_retries = true, allow_nondeterminism = true,
-  checkpoint = true,
+  checkpoint = true, on_failed_module = true,
 }
 local POLICY = { events = true, seconds = true, keys = true, memory = true, evidence = true, deliver = true }
 

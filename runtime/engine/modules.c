@@ -19,6 +19,14 @@ enum { MODULE_BYTES_MAX = 4 * 1024 * 1024, FOLDER_DEPTH_MAX = 8, MODULE_PATH_MAX
 
 static char kernel_key, declarations_key;
 
+/* Tells of a module that failed, if somebody wants to hear it: then what goes on does so without it. */
+static es_status told(es_modules *modules, const char *path, es_status status, es_error *err) {
+  if (status == ES_OK || modules->watch.failed == NULL) return status;
+  modules->watch.failed(modules->watch.data, path, err);
+  es__error_clear(err);
+  return ES_OK;
+}
+
 /* ---- reading ---- */
 
 static es_module *add_module(es_modules *modules) {
@@ -93,7 +101,24 @@ static es_status missing_folder(const walk *at) {
   es__fail(at->err, ES_ERR_USAGE, "no_folder",
            "esrun.lua: %s names the folder %s, which is not there", at->named, at->root);
   es__hint(at->err, "correct its name in esrun.lua, or make the folder");
-  return ES_ERR_USAGE;
+  return told(at->modules, "esrun.lua", ES_ERR_USAGE, at->err);
+}
+
+static es_status closed_folder(const walk *at, const char *path) {
+  int why = errno;
+
+  es__fail(at->err, ES_ERR_OTHER, "cannot_read", "cannot read the folder %s: %s", path,
+           strerror(why));
+  if (why == EACCES) es__hint(at->err, "run as its owner, or: chmod u+rx %s", path);
+  return told(at->modules, at->label, ES_ERR_OTHER, at->err);
+}
+
+static es_status found_module(const walk *at, const char *relative) {
+  char shown[2 * PATH_MAX];
+  es_status status = read_module(at, relative);
+
+  snprintf(shown, sizeof shown, "%s/%s", at->label, relative);
+  return told(at->modules, shown, status, at->err);
 }
 
 static es_status walk_folder(const walk *at, const char *relative, int depth) {
@@ -105,11 +130,7 @@ static es_status walk_folder(const walk *at, const char *relative, int depth) {
   int count = scandir(path, &entries, NULL, alphasort);
   if (count < 0) {
     if (errno == ENOENT && relative[0] == '\0') return missing_folder(at);
-    bool denied = errno == EACCES;
-    es__fail(at->err, ES_ERR_OTHER, "cannot_read", "cannot read the folder %s: %s", path,
-             strerror(errno));
-    if (denied) es__hint(at->err, "run as its owner, or: chmod u+rx %s", path);
-    return ES_ERR_OTHER;
+    return closed_folder(at, path);
   }
   for (int i = 0; i < count; i++) {
     const char *name = entries[i]->d_name;
@@ -124,7 +145,7 @@ static es_status walk_folder(const walk *at, const char *relative, int depth) {
       } else if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)) {
         if (depth < FOLDER_DEPTH_MAX) status = walk_folder(at, below, depth + 1);
       } else if (is_lua_file(name)) {
-        status = read_module(at, below);
+        status = found_module(at, below);
       }
     }
     free(entries[i]);
@@ -251,7 +272,7 @@ es_status es__modules_read(es_modules *out, const es_settings *settings,
                            es_error *err) {
   es_status status;
 
-  *out = (es_modules){0};
+  *out = (es_modules){.watch = out->watch};
   status = read_folders(out, settings, "library", settings->library, err);
   if (status == ES_OK)
     status = read_folders(out, settings, "aggregates", settings->aggregates, err);
@@ -314,7 +335,24 @@ static int context_owns(lua_State *L) {
   return 1;
 }
 
+/* source(chunk name) -> the module's text, or nil */
+static int source_of(lua_State *L) {
+  const es_modules *modules = lua_touserdata(L, lua_upvalueindex(1));
+  const char *name = luaL_checkstring(L, 1);
+
+  for (size_t i = 0; i < modules->count; i++) {
+    const es_module *module = &modules->items[i];
+    if (strcmp(module->chunk_name, name) == 0)
+      return lua_pushlstring(L, module->text, module->length), 1;
+  }
+  return 0;
+}
+
 static int prepare_state(lua_State *L) {
+  es__domain_push_builtin(L, "es.place");
+  lua_pushvalue(L, 1);
+  lua_pushcclosure(L, source_of, 1);
+  lua_setfield(L, -2, "source");
   es__domain_push_builtin(L, "es.kernel");
   lua_pushcfunction(L, context_owns);
   lua_setfield(L, -2, "context_owns");
@@ -376,6 +414,13 @@ static bool can_wait(const es_module *module) {
   return module->shipped && strncmp(module->chunk_name, "projections/", 12) == 0;
 }
 
+/* Library modules load when they are required. One that a program gave must compile; so must all while somebody watches. */
+static bool is_due(const es_modules *modules, const es_module *module, bool waiting) {
+  if (module->failed) return false;
+  if (!is_library(module)) return can_wait(module) == waiting;
+  return !waiting && (module->given || modules->watch.failed != NULL);
+}
+
 static es_status load_all(es_domain *domain, es_modules *modules, bool waiting, es_error *err) {
   lua_State *L = es__domain_state(domain);
   es_status status = ES_OK;
@@ -383,12 +428,11 @@ static es_status load_all(es_domain *domain, es_modules *modules, bool waiting, 
   lua_gc(L, LUA_GCSTOP); /* what a module declares stays; memory limits collect all the same */
   for (size_t i = 0; i < modules->count && status == ES_OK; i++) {
     loading job = {modules, i, NULL};
-    const es_module *module = &modules->items[i];
-    if (is_library(module)) {
-      if (module->given && !waiting) status = es__domain_run(domain, compile_one, &job, err);
-    } else if (can_wait(module) == waiting) {
-      status = es__domain_run(domain, load_one, &job, err);
-    }
+    es_module *module = &modules->items[i];
+    if (!is_due(modules, module, waiting)) continue;
+    status = es__domain_run(domain, is_library(module) ? compile_one : load_one, &job, err);
+    module->failed = status != ES_OK;
+    status = told(modules, module->chunk_name, status, err);
   }
   lua_gc(L, LUA_GCRESTART);
   return status;
@@ -404,7 +448,7 @@ es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain
   options.find_module = find_library;
   options.find_module_data = modules;
   status = es__domain_new(&domain, &options, err);
-  if (status == ES_OK) status = es__domain_run(domain, prepare_state, NULL, err);
+  if (status == ES_OK) status = es__domain_run(domain, prepare_state, modules, err);
   if (status == ES_OK) status = load_all(domain, modules, false, err);
   if (status != ES_OK) {
     es__domain_free(domain);

@@ -18,16 +18,24 @@ typedef struct es_module {
   char *
       name; /* of what it declares; NULL until loaded, or when a project's own declaration replaced it */
   bool is_projection;
+  bool failed;                /* and was told of: it is left out */
   uint8_t hash[ES_HASH_SIZE]; /* over its text, the library modules' and the runtime's version */
 } es_module;
+
+/* Who is told of modules that fail, as es_options says; then they are left out. All zero: the first one ends it. */
+typedef struct es_module_watch {
+  void (*failed)(void *data, const char *path, const es_error *err);
+  void *data;
+} es_module_watch;
 
 typedef struct es_modules {
   es_module *items;
   size_t count;
+  es_module_watch watch;
 } es_modules;
 
 /* Reads every .lua of the settings' folders, sorted by path, then those given as texts (copied), then the shipped modules: all
- * of them without a project and texts, else the shipped projections that no project module replaces. */
+ * of them without a project and texts, else the shipped projections that no project module replaces. out->watch is set. */
 es_status es__modules_read(es_modules *out, const es_settings *settings,
                            const es_module_source *sources, size_t source_count, es_chain *chain,
                            es_error *err);

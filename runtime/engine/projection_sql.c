@@ -4,6 +4,7 @@
  * The views named like the declared tables show one tenant. The tables behind them begin with "es_rows_", and SQL that
  * contains this is refused as text: an identifier cannot be written in any other way, so the views are the only way in,
  * and what the authorizer sees of es_rows_ comes from them. */
+#include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -292,6 +293,33 @@ static es_status check_columns(sqlite3_stmt *statement, es_error *err) {
   return ES_OK;
 }
 
+typedef struct placing {
+  const es_projection *projection;
+  const char *kind, *name;
+  char text[ES_ERROR_CODE_MAX * 4]; /* out: "projections/x.lua:12" */
+} placing;
+
+static int place_body(lua_State *L) {
+  placing *job = lua_touserdata(L, 1);
+
+  lua_rawgeti(L, LUA_REGISTRYINDEX, job->projection->plan_reference);
+  lua_getfield(L, -1, "place");
+  lua_pushstring(L, job->kind);
+  lua_pushstring(L, job->name);
+  lua_call(L, 2, 1);
+  if (lua_isstring(L, -1)) snprintf(job->text, sizeof job->text, "%s: ", lua_tostring(L, -1));
+  return 0;
+}
+
+/* Puts in front what the SQL belongs to, with the line of its module. */
+static void say_whose(const es_projection *projection, const char *kind, const char *name,
+                      es_error *err) {
+  placing job = {projection, kind, name, ""};
+
+  es__domain_run(projection->owner->domain, place_body, &job, NULL);
+  es__wrap(err, "%sprojection %s: %s.%s", job.text, projection->name, kind, name);
+}
+
 static es_status try_list(es_projection_file *file, const char *kind, es_sql_mode mode,
                           const es_projection_sql *list, size_t count, es_error *err) {
   es_status status = ES_OK;
@@ -302,8 +330,7 @@ static es_status try_list(es_projection_file *file, const char *kind, es_sql_mod
     if (status == ES_OK) status = check_params(statement, &list[i], err);
     if (status == ES_OK) status = check_columns(statement, err);
     sqlite3_finalize(statement);
-    if (status != ES_OK)
-      es__wrap(err, "projection %s: %s.%s", file->projection->name, kind, list[i].name);
+    if (status != ES_OK) say_whose(file->projection, kind, list[i].name, err);
   }
   return status;
 }

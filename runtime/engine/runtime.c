@@ -133,6 +133,7 @@ void es__take_options(void *out, const void *given, size_t known_size) {
 
 es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
   es_options known = ES_OPTIONS_INIT, *options = &known;
+  es_error own = ES_ERROR_INIT;
   es_runtime *rt;
   es_status status;
 
@@ -144,6 +145,8 @@ es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
   rt = calloc(1, sizeof *rt);
   if (rt == NULL) return es__no_memory(err);
   es_adopt(rt);
+  if (err == NULL) err = &own; /* who watches modules is told of errors in any case */
+  rt->modules.watch = (es_module_watch){options->failed_module, options->failed_module_data};
   status = es__settings_read(&rt->settings, options->project_path, err);
   if (status != ES_OK) goto done;
   take_options(rt, options);
@@ -152,6 +155,7 @@ es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
     status = es__modules_read(&rt->modules, &rt->settings, options->modules, options->module_count,
                               rt->chain, err);
   if (status == ES_OK) status = es__modules_load(&rt->domain, &rt->modules, &rt->limits, err);
+  rt->modules.watch = (es_module_watch){0};
   if (status == ES_OK) status = open_store(rt, options, err);
   if (status != ES_OK) goto done;
   *out = rt;

@@ -158,9 +158,29 @@ static void fill_options(lua_State *L, host_runtime *host, es_options *options) 
   }
 }
 
+typedef struct failed_module {
+  const char *path;
+  const es_error *err;
+} failed_module;
+
+static int push_failed_module(lua_State *L) {
+  const failed_module *failed = lua_touserdata(L, -1);
+
+  lua_pushstring(L, failed->path);
+  host_fail(L, failed->err);
+  lua_remove(L, -4); /* its nil: path, message, code, details */
+  return 4;
+}
+
+static void call_failed_module(void *callback, const char *path, const es_error *err) {
+  failed_module failed = {path, err};
+  host_callback_call(callback, push_failed_module, &failed);
+}
+
 int host_open(lua_State *L) {
   es_options options = ES_OPTIONS_INIT;
   es_error err = ES_ERROR_INIT;
+  host_callback failed;
   host_list *list = host_open_runtimes(L);
   host_runtime *host;
   int at;
@@ -175,7 +195,14 @@ int host_open(lua_State *L) {
                          .L = L};
   luaL_setmetatable(L, RUNTIME);
   fill_options(L, host, &options);
-  if (es_open(&host->rt, &options, &err) != ES_OK) return host_fail(L, &err);
+  host_callback_begin(&failed, L, 1, "on_failed_module");
+  if (failed.function != 0) {
+    options.failed_module = call_failed_module;
+    options.failed_module_data = &failed;
+  }
+  es_status status = es_open(&host->rt, &options, &err);
+  host_callback_end(&failed);
+  if (status != ES_OK) return host_fail(L, &err);
   host->serial = ++list->last_serial;
   host->next = list->first;
   host->link = &list->first;

@@ -43,7 +43,8 @@ static void a_faulty_module_is_named_by_file_and_line(void **state) {
   } bad[] = {
       {"local x = = 1", "aggregates/bad.lua:1:"},
       {"\n\nerror 'no'", "aggregates/bad.lua:3:"},
-      {"return 1", "aggregates/bad.lua: the module must return"},
+      {"\nreturn 1", "aggregates/bad.lua:2: the module must return"},
+      {"local x = 1\n\nx = 2\n", "aggregates/bad.lua:3: the module must return"},
       {"x = 1", "aggregates/bad.lua:1:"},
       {"return os.time()", "aggregates/bad.lua:1:"},
       {"local es = require 'es' local A = es.aggregate 'A' A.event = {} return A",
@@ -67,6 +68,44 @@ static void a_faulty_module_is_named_by_file_and_line(void **state) {
     write_file(self, "aggregates/bad.lua", bad[i].text);
     fails_to_open(self, ES_ERR_LUA, bad[i].part);
   }
+}
+
+static void note_failure(void *data, const char *path, const es_error *err) {
+  char *told = data;
+  snprintf(told + strlen(told), 2048 - strlen(told), "%s %s; ", path, err->message);
+}
+
+static void who_asks_is_told_of_each_module_that_fails(void **state) {
+  engine *self = *state;
+  es_options options = ES_OPTIONS_INIT;
+  char told[2048] = "";
+  es_replay_report report;
+  bool changed;
+
+  write_counter(self, "");
+  write_file(self, "aggregates/bad.lua", "local x = = 1");
+  write_file(self, "aggregates/needs.lua", "return require 'gone'");
+  write_file(self, "lib/unused.lua", "return {");
+  write_file(self, "projections/none.lua", "\nreturn 1");
+  options.project_path = self->folder;
+  options.store_path = ":memory:";
+  options.failed_module = note_failure;
+  options.failed_module_data = told;
+  assert_int_equal(es_open(&self->rt, &options, NULL), ES_OK);
+  assert_string_equal(
+      told,
+      "lib/unused.lua lib/unused.lua:1: unexpected symbol near <eof>; "
+      "aggregates/bad.lua aggregates/bad.lua:1: unexpected symbol near '='; "
+      "aggregates/needs.lua aggregates/needs.lua:1: module 'gone' not found: no library "
+      "folder (lib/) has gone.lua; "
+      "projections/none.lua projections/none.lua:2: the module must return what es.aggregate or "
+      "es.projection made, not a number; ");
+  told[0] = '\0';
+  succeeds(self, "Counter", "1", "count", "{\"by\":2}"); /* the others do what they always did */
+  assert_int_equal(es_replay(&report, self->rt, NULL, &self->err), ES_OK);
+  write_counter(self, "-- changed");
+  assert_int_equal(es_reload(&changed, self->rt, &self->err), ES_ERR_LUA); /* nobody asked there */
+  assert_string_equal(told, "");
 }
 
 static void two_modules_cannot_declare_one_event_type(void **state) {
@@ -298,6 +337,8 @@ static void pairs_and_sort_do_not_depend_on_history(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_faulty_module_is_named_by_file_and_line, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(who_asks_is_told_of_each_module_that_fails, set_up,
+                                      tear_down),
       cmocka_unit_test_setup_teardown(two_modules_cannot_declare_one_event_type, set_up, tear_down),
       cmocka_unit_test_setup_teardown(library_modules_are_required_by_name, set_up, tear_down),
       cmocka_unit_test_setup_teardown(settings_are_data, set_up, tear_down),

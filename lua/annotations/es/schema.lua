@@ -45,8 +45,10 @@ function schema.optional(declared) end
 
 --- The fields as one type for `check`.
 ---@param fields es.Fields
----@param where string names the declaration in errors
----@return es.schema.Type
+---@param where? string names the declaration in what is raised for a wrong one; without it the answer is nil, reason, name
+---@return es.schema.Type?
+---@return string? reason
+---@return string? name
 function schema.compile(fields, where) end
 
 ---@param compiled es.schema.Type

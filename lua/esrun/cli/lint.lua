@@ -6,7 +6,8 @@ local errors = require "esrun.cli.errors"
 local esrun = require "esrun"
 local files = require "esrun.files"
 local source_checks = require "esrun.lint.source_checks"
-local tokens = require "esrun.lint.tokens"
+local tokens = require "es.tokens"
+local user = require "esrun.cli.user"
 
 local lint = {
   description = "Look for mistakes in the project's modules that loading them does not show, and name file and line. Exit status "
@@ -21,14 +22,6 @@ local WARNINGS = { ["unused-event"] = true }
 local BUILT_IN = { es = true, ["es.projection"] = true, ["es.rule"] = true, ["es.schema"] = true }
 
 -- The modules -------------------------------------------------------------------------------------------------------
-
-local function read(path)
-  local file, why = io.open(path, "rb")
-  if not file then errors.fail(1, why) end
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 -- `-- lint: RULE` belongs to its line, and, standing alone, to the next one.
 local function silenced(source, line, rule)
@@ -45,18 +38,28 @@ local function silenced(source, line, rule)
   return false
 end
 
+-- Modules that fail for one reason tell it several times.
+local function add(findings, finding)
+  for _, known in ipairs(findings) do
+    if known.file == finding.file and known.line == finding.line and known.rule == finding.rule
+      and known.message == finding.message then return end
+  end
+  findings[#findings + 1] = finding
+end
+
 local function new_module(findings, path, text)
   local module = { path = path, source = tokens.of(text) }
   function module.add(line, rule, message, mend)
     if silenced(module.source, line, rule) then return end
-    findings[#findings + 1] = {
+    add(findings, {
       rule = rule, severity = WARNINGS[rule] and "warning" or "error", file = path, line = line, message = message, mend = mend,
-    }
+    })
   end
   return module
 end
 
--- Every Lua file of a folder, by the name that the runtime gives it: the folder's own name and the way below.
+-- Every Lua file of a folder, by the name that the runtime gives it: the folder's own name and the way below. What cannot be
+-- read the runtime tells of.
 local function collect(modules, findings, folder, label)
   for _, name in ipairs(files.list(folder) or {}) do
     local path, shown = folder .. "/" .. name, label .. "/" .. name
@@ -64,18 +67,19 @@ local function collect(modules, findings, folder, label)
       if files.kind(path) == "folder" then
         collect(modules, findings, path, shown)
       elseif name:find "%.lua$" then
-        modules[shown] = new_module(findings, shown, read(path))
+        local text = user.read(path)
+        if text then modules[shown] = new_module(findings, shown, text) end
       end
     end
   end
 end
 
--- The module folders as the settings name them; the usual ones while the project does not load.
-local function module_folders(es, folder)
+-- The module folders as the settings name them; the usual ones while these cannot be read.
+local function module_folders(folder)
   local out = {
     aggregates = { folder .. "/aggregates" }, projections = { folder .. "/projections" }, library = { folder .. "/lib" },
   }
-  for _, setting in ipairs(es and es:config() or {}) do
+  for _, setting in ipairs(esrun.settings { project = folder } or {}) do
     if out[setting.setting] then out[setting.setting] = setting.value end
   end
   return out
@@ -83,14 +87,18 @@ end
 
 -- Checking ----------------------------------------------------------------------------------------------------------
 
--- A project that does not load: the message says where.
-local function add_failure(modules, findings, message, details)
+-- A message that may begin with its place: that one, or `file`, and what is left.
+local function split(message, file)
   local path, line, what = message:match "^([^:\n]+%.lua):(%d+): (.*)$"
-  if not path then path, what = message:match "^([^:\n]+%.lua): (.*)$" end
-  findings[#findings + 1] = {
-    rule = "load", severity = "error", file = path and (modules[path] or { path = path }).path or "esrun.lua",
-    line = math.tointeger(line) or 1, message = what or message, mend = details and details.hint,
-  }
+  if not path then path, what = message:match "^([^:\n/]+%.lua): (.*)$" end
+  return path or file, math.tointeger(line), what or message
+end
+
+local function add_failure(findings, path, message, details)
+  local file, line, what = split(message, path)
+  add(findings, {
+    rule = "load", severity = "error", file = file, line = line, message = what, mend = details and details.hint,
+  })
 end
 
 local function check_sources(modules, folders)
@@ -104,9 +112,14 @@ local function check_sources(modules, folders)
   for _, module in pairs(modules) do source_checks.run(module.source, module.add, is_known) end
 end
 
-local function check_declarations(modules, es)
+-- `failed` has the paths of modules that do not load: what they seem to declare is not unknown.
+local function check_declarations(modules, failed, es)
   local description = errors.check(es:describe())
   local known = {}
+  for path in pairs(failed) do
+    local module = modules[path]
+    for event_type in pairs(module and tokens.members(module.source, "events") or {}) do known[event_type] = true end
+  end
   for name, aggregate in pairs(description.aggregates) do
     for event_type in pairs(aggregate.events) do known[event_type] = true end
     if modules[aggregate.module] then declaration_checks.aggregate(modules[aggregate.module], name, aggregate) end
@@ -116,7 +129,10 @@ local function check_declarations(modules, es)
     if module and projection.name == name then
       declaration_checks.projection(module, projection, known)
       local done, message, _, details = es:project(name) -- on an empty store: tries its SQL
-      if not done then module.add(1, "sql", message, details and details.hint) end
+      if not done then
+        local _, line, what = split(message)
+        module.add(line or tokens.declaration_line(module.source) or 1, "sql", what, details and details.hint)
+      end
     end
   end
 end
@@ -126,22 +142,31 @@ end
 ---@return table[] findings in order of file and line
 ---@return integer count of modules
 function lint.check(folder)
-  local findings, modules, count = core.array {}, {}, 0
-  local es <close>, message, _, details = esrun.open { project = folder, store = ":memory:" }
-  local folders = module_folders(es, folder)
+  local findings, modules, failed, count = core.array {}, {}, {}, 0
+  local function on_failed_module(path, message, _, details)
+    failed[path] = true
+    add_failure(findings, path, message, details)
+  end
+  local es <close>, message, _, details = esrun.open {
+    project = folder, store = ":memory:", on_failed_module = on_failed_module,
+  }
+  if not es then add_failure(findings, "esrun.lua", message, details) end
+  local folders = module_folders(folder)
   for _, kind in ipairs { "library", "aggregates", "projections" } do
     for _, path in ipairs(folders[kind]) do collect(modules, findings, path, path:match "[^/]+$") end
   end
   for _ in pairs(modules) do count = count + 1 end
   check_sources(modules, folders)
-  if es then check_declarations(modules, es) else add_failure(modules, findings, message, details) end
+  if es then check_declarations(modules, failed, es) end
   table.sort(findings, function(a, b)
     if a.file ~= b.file then return a.file < b.file end
-    if a.line ~= b.line then return a.line < b.line end
+    if a.line ~= b.line then return (a.line or 0) < (b.line or 0) end
     return a.message < b.message
   end)
   return findings, count
 end
+
+local function counted(count, what) return ("%d %s%s"):format(count, what, count == 1 and "" or "s") end
 
 function lint.run(call, args)
   local folder = args.project or errors.check(esrun.find_project())
@@ -156,10 +181,11 @@ function lint.run(call, args)
     out:json { ok = status == 0, modules = count, findings = findings }
   else
     for _, finding in ipairs(findings) do
-      out:line("%s:%d: %s: %s [%s]", finding.file, finding.line, finding.severity, finding.message, finding.rule)
+      local place = finding.line and ("%s:%d"):format(finding.file, finding.line) or finding.file
+      out:line("%s: %s: %s [%s]", place, finding.severity, finding.message, finding.rule)
       if finding.mend then out:line("  to mend: %s", finding.mend) end
     end
-    out:line("%d modules, %d errors, %d warnings", count, number.error, number.warning)
+    out:line("%s, %s, %s", counted(count, "module"), counted(number.error, "error"), counted(number.warning, "warning"))
   end
   return status
 end

@@ -4,7 +4,7 @@
 local nearest = require "es.nearest"
 local past_tense = require "esrun.lint.past_tense"
 local source_checks = require "esrun.lint.source_checks"
-local tokens = require "esrun.lint.tokens"
+local tokens = require "es.tokens"
 
 local declaration_checks = {}
 
@@ -76,9 +76,9 @@ end
 ---@param aggregate table as es:describe() tells it
 function declaration_checks.aggregate(module, name, aggregate)
   local event_lines, command_lines = tokens.members(module.source, "events"), tokens.members(module.source, "commands")
-  local types = sorted_keys(aggregate.events)
+  local types, declared = sorted_keys(aggregate.events), tokens.declaration_line(module.source) or 1
   for _, event_type in ipairs(types) do
-    local line = event_lines[event_type] or 1
+    local line = event_lines[event_type] or declared
     if not past_tense(event_type) then
       module.add(line, "event-name", ("event %s does not say what happened: no verb in the past tense"):format(event_type),
         "name it as a fact, such as DocumentCreated; or write `-- lint: event-name` beside it")
@@ -87,7 +87,7 @@ function declaration_checks.aggregate(module, name, aggregate)
   end
   for _, command in ipairs(sorted_keys(aggregate.commands)) do
     if not aggregate.commands[command].allow then
-      module.add(command_lines[command] or 1, "no-allow",
+      module.add(command_lines[command] or declared, "no-allow",
         ("command %s %s has no `allow`: it is denied to everybody"):format(name, command),
         "say who may: allow = rule.authenticated, or rule.nobody if that is meant")
     end
@@ -106,7 +106,7 @@ function declaration_checks.aggregate(module, name, aggregate)
   end
   for _, event_type in ipairs(types) do
     if not decided[event_type] and not computed then
-      module.add(event_lines[event_type] or 1, "unused-event", ("no command decides event %s"):format(event_type),
+      module.add(event_lines[event_type] or declared, "unused-event", ("no command decides event %s"):format(event_type),
         "remove it once no store holds it, or write `-- lint: unused-event` beside it")
     end
   end
@@ -117,10 +117,10 @@ end
 ---@param projection table as es:describe() tells it
 ---@param known table<string, boolean> every declared event type
 function declaration_checks.projection(module, projection, known)
-  local lines = tokens.members(module.source, "on")
+  local lines, declared = tokens.members(module.source, "on"), tokens.declaration_line(module.source) or 1
   for _, event_type in ipairs(projection.events) do
     if not known[event_type] and event_type:sub(1, 1) ~= "$" then
-      module.add(lines[event_type] or 1, "unknown-event",
+      module.add(lines[event_type] or declared, "unknown-event",
         ("projection %s handles event %s, which no aggregate declares"):format(projection.name, event_type),
         did_you_mean(event_type, sorted_keys(known)))
     end

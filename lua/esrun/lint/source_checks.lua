@@ -1,7 +1,7 @@
 -- esrun.lint.source_checks: what can be said of a module from its tokens alone, whether it loads or not: nondeterminism,
 -- modules that cannot be required, technical names in metadata. Knows no runtime.
 
-local tokens = require "esrun.lint.tokens"
+local tokens = require "es.tokens"
 
 local is = tokens.is
 

@@ -1,15 +1,15 @@
--- esrun.lint.tokens: a Lua source as tokens with their lines, and its comments. Knows no grammar beyond that; a source that
+-- es.tokens: a Lua source as tokens with their lines, and its comments. Knows no grammar beyond that; a source that
 -- does not compile is still cut into tokens.
 
 local tokens = {}
 
----@class esrun.lint.Token
+---@class es.Token
 ---@field kind "name"|"string"|"number"|"symbol"
 ---@field text string of a string: what stands between the quotes
 ---@field line integer
 
----@class esrun.lint.Source
----@field [integer] esrun.lint.Token
+---@class es.Source
+---@field [integer] es.Token
 ---@field comments table<integer, string> by line
 
 local SYMBOLS = { "...", "..", "==", "~=", "<=", ">=", "//", "::", "<<", ">>" }
@@ -73,7 +73,7 @@ end
 
 --- Cuts a source into tokens.
 ---@param text string
----@return esrun.lint.Source
+---@return es.Source
 function tokens.of(text)
   local out, at, line = { comments = {} }, 1, 1
   while true do
@@ -122,10 +122,8 @@ function tokens.function_end(source, index)
   return #source
 end
 
---- The names that a table constructor gives values to, with their lines; `index` is that of its `{`.
----@return table<string, integer> lines
----@return integer stop index of its `}`
-function tokens.table_keys(source, index)
+-- The names that a table constructor gives values to, with the index of each; `index` is that of its `{`. And that of its `}`.
+local function key_indexes(source, index)
   local keys, depth, at = {}, 0, index
   local block = 0 -- functions, loops and branches inside hold assignments, not keys
   repeat
@@ -137,19 +135,28 @@ function tokens.table_keys(source, index)
       depth = depth - 1
     end
     if block == 0 and depth == 1 and token.kind == "name" and tokens.is(source, at + 1, "=") then
-      keys[token.text] = keys[token.text] or token.line
+      keys[token.text] = keys[token.text] or at
     elseif block == 0 and depth == 2 and token.kind == "string" and tokens.is(source, at - 1, "[")
       and tokens.is(source, at + 1, "]") and tokens.is(source, at + 2, "=") then
-      keys[token.text] = keys[token.text] or token.line
+      keys[token.text] = keys[token.text] or at
     end
     at = at + 1
   until depth == 0 or source[at] == nil
   return keys, at - 1
 end
 
+--- The names that a table constructor gives values to, with their lines; `index` is that of its `{`.
+---@return table<string, integer> lines
+---@return integer stop index of its `}`
+function tokens.table_keys(source, index)
+  local keys, stop = key_indexes(source, index)
+  for name, at in pairs(keys) do keys[name] = source[at].line end
+  return keys, stop
+end
+
 --- The names given under a field of the module's table: `X.events = { NAME = … }`, `X.events.NAME = …` and
 --- `function X.apply.NAME(…)`, with their lines.
----@param source esrun.lint.Source
+---@param source es.Source
 ---@param field string
 ---@return table<string, integer>
 function tokens.members(source, field)
@@ -164,6 +171,61 @@ function tokens.members(source, field)
     end
   end
   return lines
+end
+
+-- How many of the names from `depth` on the source follows from the token at `index`, which is that of the one before; and
+-- the last one's line.
+local function follow(source, index, names, depth)
+  local after = source[index].kind == "string" and index + 2 or index + 1
+  local name, at = names[depth], nil
+  if name and tokens.is(source, after, "=") and tokens.is(source, after + 1, "{") then
+    at = key_indexes(source, after + 1)[name]
+  elseif name and tokens.is(source, after, ".") and tokens.is(source, after + 1, name) then
+    at = after + 1
+  end
+  if at then return follow(source, at, names, depth + 1) end
+  return depth - 1, source[index].line
+end
+
+--- The line of an entry of the module's table: `{ "commands", "edit", "allow" }`; of what is around it where the source does
+--- not show it as such. nil when not even the first name is there.
+---@param source es.Source
+---@param from integer line to begin with
+---@param names string[]
+---@return integer?
+function tokens.line_of(source, from, names)
+  local most, line = 0, nil
+  for index, token in ipairs(source) do
+    local is_field = token.line >= from and names[1] and tokens.is(source, index, names[1]) and tokens.is(source, index - 1, ".")
+    if is_field and (tokens.is(source, index + 1, "=") or tokens.is(source, index + 1, ".")
+      or tokens.is(source, index - 3, "function")) then
+      local count, at = follow(source, index, names, 2)
+      if count > most then most, line = count, at end
+    end
+  end
+  return line
+end
+
+--- The line of the call that makes a module's declaration, as far as the source shows one.
+---@param source es.Source
+---@return integer?
+function tokens.declaration_line(source)
+  for index, token in ipairs(source) do
+    local declares = tokens.is(source, index, "aggregate") or tokens.is(source, index, "projection")
+    if declares and tokens.is(source, index - 1, ".") then return token.line end
+  end
+end
+
+--- The line of what a module returns, or the last one, where a `return` is missing.
+---@param source es.Source
+---@return integer
+function tokens.return_line(source)
+  local depth = 0
+  for index, token in ipairs(source) do
+    depth = depth + block_step(token)
+    if depth == 0 and tokens.is(source, index, "return") then return token.line end
+  end
+  return source[#source] and source[#source].line or 1
 end
 
 return tokens
