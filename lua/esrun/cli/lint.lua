@@ -18,7 +18,7 @@ function lint.define(parser)
   parser:flag "--strict":description "Warnings count as errors."
 end
 
-local WARNINGS = { ["unused-event"] = true }
+local WARNINGS = { ["event-name"] = true, ["unused-event"] = true }
 local BUILT_IN = { es = true, ["es.projection"] = true, ["es.rule"] = true, ["es.schema"] = true }
 
 -- The modules -------------------------------------------------------------------------------------------------------
