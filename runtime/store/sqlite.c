@@ -193,15 +193,19 @@ static es_status classify(bool *fresh, es_sqlite *store, es_error *err) {
   return ES_OK;
 }
 
+es_status es__sqlite_check_kind(const char *path, const struct stat *found, es_error *err) {
+  if (S_ISREG(found->st_mode)) return ES_OK;
+  return es__fail(err, ES_ERR_STORE, "not_a_store", "%s: this is %s, not a store", path,
+                  S_ISDIR(found->st_mode) ? "a folder" : "no file");
+}
+
 /* The file must be looked at by name only: closing a descriptor of it would drop SQLite's locks in this process. */
 static es_status look_at_file(const es_sqlite *store, bool must_exist, es_error *err) {
   struct stat found;
 
   if (stat(store->path, &found) == 0) {
-    if (S_ISDIR(found.st_mode)) {
-      return es__fail(err, ES_ERR_STORE, "not_a_store", "%s: this is a folder, not a store",
-                      store->path);
-    }
+    es_status status = es__sqlite_check_kind(store->path, &found, err);
+    if (status != ES_OK) return status;
     if (must_exist && found.st_size == 0) {
       return es__fail(err, ES_ERR_STORE, "not_a_store", "%s: this file is empty, not a store",
                       store->path);

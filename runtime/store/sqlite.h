@@ -12,6 +12,7 @@
 #define ES_STORE_SQLITE_H
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "store/filter.h"
 #include "store/writers_queue.h"
@@ -148,6 +149,8 @@ es_status es__sqlite_inserted(es_sqlite *store, int rc, size_t rows, const char 
 /* sqlite.c. */
 es_status es__sqlite_statement(sqlite3_stmt **out, es_sqlite *store, es_statement which,
                                es_error *err);
+/* Refuses what is no regular file: SQLite would wait for a FIFO. */
+es_status es__sqlite_check_kind(const char *path, const struct stat *found, es_error *err);
 /* Steps a statement that gives no rows, and resets it. */
 es_status es__sqlite_run(es_sqlite *store, es_statement which, const char *doing, es_error *err);
 /* Runs SQL that gives at most one row with one value; *text (may be NULL) is that value, "" for no row. */

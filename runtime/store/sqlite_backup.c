@@ -76,6 +76,8 @@ es_status es__sqlite_layout(es_layout *out, const char *path, es_error *err) {
     if (errno == ENOENT) return ES_OK;
     return es__fail(err, ES_ERR_STORE, "permission", "%s: %s", path, strerror(errno));
   }
+  status = es__sqlite_check_kind(path, &found, err);
+  if (status != ES_OK) return status;
   int rc = sqlite3_open_v2(
       path, &named.db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
   if (rc == SQLITE_OK) rc = es__sqlite_ask(named.db, "SELECT count(*) FROM sqlite_schema", NULL, 0);

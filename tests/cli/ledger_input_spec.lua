@@ -116,6 +116,43 @@ describe("esrun's ledger refuses", function()
     p.shell "rm $HOME/.config/esrun/config.lua"
   end)
 
+  it("to wait for a FIFO or to read a device to its end", function()
+    local bin = "NO_COLOR=1 timeout 20 " .. support.quote(support.bin)
+    p.shell "mkfifo $HOME/fifo; mkdir -p $HOME/project $HOME/.config/esrun; mkfifo $HOME/project/esrun.lua"
+    for command, words in pairs {
+      ["verify --anchor $HOME/fifo"] = "%-%-anchor: cannot read .*fifo: it is no file",
+      ["verify --anchor /dev/zero"] = "%-%-anchor: cannot read /dev/zero: it is no file",
+      ["verify --key $HOME/fifo"] = "%-%-key: cannot read .*fifo: it is no file",
+      ["verify-proof $HOME/fifo --key " .. support.quote(vkey)] = "cannot read .*fifo: it is no file",
+      ["verify-proof $HOME/proof --key $HOME/fifo"] = "cannot read .*fifo: it is no file",
+      ["checkpoint --key $HOME/fifo"] = "fifo is not a regular file",
+      ["--store $HOME/fifo verify"] = "fifo: this is no file, not a store",
+      ["--store $HOME/fifo exec Account/1 move cents=1"] = "fifo: this is no file, not a store",
+      ["--store $HOME/new.db restore $HOME/fifo"] = "fifo: this is no file, not a store",
+      ["--project $HOME/project verify"] = "esrun.lua: not a regular file",
+    } do
+      local result = p.shell(bin .. " " .. command)
+      assert.not_equal(124, result.status, command)
+      assert.not_equal(0, result.status, command)
+      assert.matches(words, result.err)
+    end
+    assert.matches("fifo: this is no file", p.shell(bin .. " --store $HOME/fifo doctor").out)
+    p.shell "mkfifo $HOME/.config/esrun/config.lua"
+    assert.matches("cannot read the configuration .*: it is no file", p.shell(bin .. " verify").err)
+    p.shell "rm $HOME/.config/esrun/config.lua"
+  end)
+
+  it("nothing that the shell hands over", function()
+    for _, command in ipairs {
+      "verify --anchor /dev/stdin <$HOME/note", "verify --anchor <(cat $HOME/note)",
+      "verify --key <(echo " .. vkey .. ")", "verify-proof <(cat $HOME/proof) --key " .. vkey,
+      "verify-proof /dev/stdin --key " .. vkey .. " < <(cat $HOME/proof)",
+    } do
+      local result = p.shell("bash -c " .. support.quote(support.quote(support.bin) .. " " .. command))
+      assert.equal(0, result.status, command .. ": " .. result.err)
+    end
+  end)
+
   it("to need OpenSSL's library for anything but keys", function()
     p.shell "mkdir $HOME/lib; echo 'no library' >$HOME/lib/libcrypto.so.3"
     local function without(command)

@@ -2,6 +2,7 @@
 -- user's configuration says so. No trouble with those is a reason for a command to fail: it is told on stderr.
 
 local core = require "esrun.core"
+local files = require "esrun.files"
 local ledger = require "esrun.ledger"
 local user = require "esrun.cli.user"
 
@@ -32,7 +33,7 @@ end
 --- The keys of a store for which nobody has to be asked anything, or nil: there is none, or why not is told.
 local function keys_at_hand(config, store_id)
   local list = signer.keys(config, store_id)
-  if list[1].path == user.key_path(store_id) and not user.read(list[1].path) then return nil end
+  if list[1].path == user.key_path(store_id) and not files.kind(list[1].path) then return nil end
   for _, key in ipairs(list) do
     local vkey, message, _, details = ledger.key_public(key)
     if not vkey then

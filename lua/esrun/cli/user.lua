@@ -2,6 +2,7 @@
 -- keys. A project is data from somebody else: commands to run come from here alone.
 
 local errors = require "esrun.cli.errors"
+local files = require "esrun.files"
 local system = require "esrun.system"
 
 local user = {}
@@ -21,8 +22,14 @@ function user.config_path() return folder("XDG_CONFIG_HOME", "/.config") .. "/co
 
 function user.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
---- A whole file, or nil, why and the system's number of that.
+-- What a shell hands over, as in --anchor <(ssh auditor cat checkpoint).
+local function is_handed_over(path)
+  return path == "/dev/stdin" or path:find "^/dev/fd/%d+$" or path:find "^/proc/self/fd/%d+$"
+end
+
+--- A whole file, or nil, why and the system's number of that. Nothing that may never begin or end, such as a FIFO or a device.
 function user.read(path)
+  if files.kind(path) == "other" and not is_handed_over(path) then return nil, path .. ": it is no file" end
   local file, why, number = io.open(path, "rb")
   if not file then return nil, why, number end
   local text
