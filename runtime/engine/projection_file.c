@@ -201,12 +201,18 @@ static es_status create_schema(es_projection_file *file, es_error *err) {
   return status;
 }
 
+/* In one transaction too: another process may be making the file. */
 static es_status check_format(es_projection_file *file, es_error *err) {
-  int64_t format, application;
-  es_status status = ask(&format, file, "PRAGMA user_version", err);
+  int64_t format = 0, application = 0;
+  es_status status = es__projection_file_exec(file, "BEGIN", err);
 
+  if (status == ES_OK) status = ask(&format, file, "PRAGMA user_version", err);
   if (status == ES_OK) status = ask(&application, file, "PRAGMA application_id", err);
-  if (status != ES_OK) return status;
+  if (status == ES_OK) status = es__projection_file_exec(file, "COMMIT", err);
+  if (status != ES_OK) {
+    es__projection_file_rollback(file);
+    return status;
+  }
   /* A process that was killed while it made the file left an empty one. */
   if (format == 0 && application == 0)
     return es__fail(err, ES_ERR_NOT_FOUND, "no_file", "projection %s: its file is empty",
