@@ -1,5 +1,6 @@
 /* leaf: an event as the bytes that are hashed, and back. docs/reference/ledger-format.md is the specification; a change of
  * one byte here breaks every chain ever written, so a new layout needs a new tag. Knows no hashes' meaning, no store. */
+#include <endian.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -15,9 +16,8 @@ static uint8_t *put_bytes(uint8_t *at, const void *bytes, size_t length) {
 }
 
 static uint8_t *put_integer(uint8_t *at, int64_t value) {
-  for (int i = 0; i < 8; i++)
-    *at++ = (uint8_t)((uint64_t)value >> (56 - 8 * i));
-  return at;
+  uint64_t big_endian = htobe64((uint64_t)value);
+  return put_bytes(at, &big_endian, sizeof big_endian);
 }
 
 static uint8_t *put_text(uint8_t *at, es_text text) {

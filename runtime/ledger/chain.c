@@ -40,7 +40,7 @@ es_status es__sha256(es_chain *chain, uint8_t out[ES_HASH_SIZE], const void *fir
 
 es_status es__chain_hash(es_chain *chain, uint8_t out[ES_HASH_SIZE], const es_event *event,
                          es_error *err) {
-  static const uint8_t leaf_prefix = 0x00; /* RFC 6962, section 2.1: leaves 0x00, nodes 0x01 */
+  enum { PREFIX = 0x00 }; /* RFC 6962, section 2.1: leaves 0x00, nodes 0x01 */
   uint8_t data_hash[ES_HASH_SIZE], metadata_hash[ES_HASH_SIZE];
   es_status status;
 
@@ -51,14 +51,15 @@ es_status es__chain_hash(es_chain *chain, uint8_t out[ES_HASH_SIZE], const es_ev
   if (status != ES_OK) return status;
   es__buf_clear(&chain->leaf);
   /* Room for every leaf at once, so that a failure below can only mean an overlong name. */
-  if (es__buf_reserve(&chain->leaf, ES_LEAF_MAX) == NULL) return es__no_memory(err);
+  if (es__buf_reserve(&chain->leaf, 1 + ES_LEAF_MAX) == NULL) return es__no_memory(err);
+  es__buf_byte(&chain->leaf, PREFIX);
   es__leaf_encode(&chain->leaf, event, data_hash, metadata_hash);
-  if (chain->leaf.failed || chain->leaf.length > ES_LEAF_MAX) {
+  if (chain->leaf.failed || chain->leaf.length > 1 + ES_LEAF_MAX) {
     status = es__fail(err, ES_ERR_INTEGRITY, "leaf_too_long",
                       "event %lld does not fit a leaf of %d bytes", (long long)event->position,
                       ES_LEAF_MAX);
     if (err != NULL) err->position = event->position;
     return status;
   }
-  return es__sha256(chain, out, &leaf_prefix, 1, chain->leaf.data, chain->leaf.length, err);
+  return es__sha256(chain, out, chain->leaf.data, chain->leaf.length, NULL, 0, err);
 }

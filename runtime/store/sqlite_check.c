@@ -15,8 +15,8 @@ static const struct {
   const char *kind;
   const char *sql;
 } rules[] = {
-    {"position_gap",
-     "SELECT min(position), 'it is the first event' FROM events HAVING min(position) <> 1"},
+    {"position_gap", "SELECT position, 'it is the first event' FROM events"
+                     " WHERE position = (SELECT min(position) FROM events) AND position <> 1"},
     {"stream",
      "SELECT 0, 'streams have ' || count(*) || ' rows up to id ' || max(stream_id) FROM streams"
      " HAVING count(*) > 0 AND (count(*) <> max(stream_id) OR min(stream_id) <> 1)"},

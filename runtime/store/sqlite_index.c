@@ -1,6 +1,7 @@
 /* sqlite_index: do the indexes of the events hold what the events say? Each is walked once, in its own order, instead of being
  * looked up for every event: sums of both sides agree (store/sums.h), and an index whose entries rise from one to the next
  * finds each of them. The walks see versions and streams in order on the way. Changes nothing. */
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,10 +47,9 @@ static const struct {
 static uint64_t of_number(int64_t number) { return (uint64_t)number ^ (uint64_t)1 << 63; }
 
 static uint64_t of_bytes(const uint8_t *bytes) {
-  uint64_t value = 0;
-  for (int i = 0; i < 8; i++)
-    value = value << 8 | bytes[i];
-  return value;
+  uint64_t value;
+  memcpy(&value, bytes, sizeof value);
+  return be64toh(value);
 }
 
 static void add_number(es_sums *sums, int index, int64_t number, int64_t position) {

@@ -37,6 +37,9 @@ typedef struct visit {
   int64_t last; /* position seen last */
   es_status status;
   es_error *err;
+  es_event
+      event; /* of the row at hand; clearing it and the next for each row would cost a fiftieth of a verification */
+  es_error why; /* of the row that could not be read last */
   char names[5 * ES_ID_MAX];
 } visit;
 
@@ -84,15 +87,16 @@ static const char *take_columns(es_event *event, es_event_names *names, sqlite3_
   return take_text(&event->metadata, row[METADATA]) ? NULL : "metadata";
 }
 
-static es_status take_event(es_event *event, visit *self, sqlite3_value **row, es_error *err) {
+static es_status take_event(visit *self, sqlite3_value **row) {
+  es_event *event = &self->event;
   es_event_names names;
   const char *bad = take_columns(event, &names, row);
   char *room = self->names;
 
   if (bad != NULL)
-    return es__sqlite_damage(self->store, event->position, "event", err, "its %s is malformed",
-                             bad);
-  es_status status = es__sqlite_place_names(event, &room, self->store, &names, err);
+    return es__sqlite_damage(self->store, event->position, "event", &self->why,
+                             "its %s is malformed", bad);
+  es_status status = es__sqlite_place_names(event, &room, self->store, &names, &self->why);
   if (status == ES_OK) es__sqlite_sum_event(self->sums, event, &names);
   return status;
 }
@@ -100,26 +104,22 @@ static es_status take_event(es_event *event, visit *self, sqlite3_value **row, e
 /* Called by SQLite. True, which ends the statement, when the visitor wants no more or the store cannot be read. */
 static void visit_row(sqlite3_context *context, int count, sqlite3_value **row) {
   visit *self = sqlite3_user_data(context);
-  es_event event = {.position = sqlite3_value_int64(row[POSITION])};
-  es_error why = ES_ERROR_INIT;
 
   (void)count;
-  self->last = event.position;
-  es_status status = take_event(&event, self, row, &why);
+  self->last = self->event.position = sqlite3_value_int64(row[POSITION]);
+  es_status status = take_event(self, row);
   if (status == ES_OK) {
-    self->status = self->visitor(self->data, &event, NULL, self->err);
+    self->status = self->visitor(self->data, &self->event, NULL, self->err);
   } else if (status == ES_ERR_INTEGRITY) {
-    self->status = self->visitor(self->data, NULL, &why, self->err);
+    self->status = self->visitor(self->data, NULL, &self->why, self->err);
   } else {
     self->status = status;
-    if (self->err != NULL) *self->err = why;
+    if (self->err != NULL) *self->err = self->why;
   }
   sqlite3_result_int(context, self->status != ES_OK);
 }
 
 static es_status visit_rows(visit *self, sqlite3_stmt *statement, int64_t to, es_error *err) {
-  es_error why = ES_ERROR_INIT;
-
   while (self->status == ES_OK && self->last < to) {
     int64_t end = to - self->last > ROWS_A_STATEMENT ? self->last + ROWS_A_STATEMENT : to;
     sqlite3_bind_int64(statement, 1, self->last + 1);
@@ -129,8 +129,9 @@ static es_status visit_rows(visit *self, sqlite3_stmt *statement, int64_t to, es
     if (rc == SQLITE_DONE) {
       self->last = end;
     } else if ((rc & 0xFF) == SQLITE_CORRUPT) {
-      es__sqlite_damage(self->store, ++self->last, "page", &why, "the database page is damaged");
-      self->status = self->visitor(self->data, NULL, &why, err);
+      es__sqlite_damage(self->store, ++self->last, "page", &self->why,
+                        "the database page is damaged");
+      self->status = self->visitor(self->data, NULL, &self->why, err);
     } else if (rc != SQLITE_ROW) {
       return es__sqlite_fail(self->store, rc, "reading events", err);
     }

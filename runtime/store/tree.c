@@ -173,6 +173,7 @@ struct es_tree_check {
   es_hash tile[ES_TILE_WIDTH];
   es_tile_writer writer;
   bool differs[ES_TILE_LEVELS];
+  es_error why; /* of the last failure; clearing one for each leaf would be felt */
 };
 
 static void tell(es_tree_check *self, int level, int64_t position, const char *format, long long a,
@@ -214,20 +215,19 @@ static es_status compare_tile(void *data, int level, int64_t index, int width,
 }
 
 /* What cannot be read of the tree is a finding. */
-static es_status settle(es_tree_check *self, es_status status, const es_error *why, es_error *err) {
+static es_status settle(es_tree_check *self, es_status status, es_error *err) {
   if (status == ES_ERR_INTEGRITY) {
-    self->finding(self->data, "tree", 0, why->message);
+    self->finding(self->data, "tree", 0, self->why.message);
     self->size = 0;
     return ES_OK;
   }
-  if (status != ES_OK && err != NULL) *err = *why;
+  if (status != ES_OK && err != NULL) *err = self->why;
   return status;
 }
 
 es_status es__tree_check_open(es_tree_check **out, int64_t after, es_store *store,
                               es_store_finding finding, void *data, es_error *err) {
   es_tree_check *self = calloc(1, sizeof *self);
-  es_error why = ES_ERROR_INIT;
 
   *out = self;
   if (self == NULL) return es__no_memory(err);
@@ -235,29 +235,26 @@ es_status es__tree_check_open(es_tree_check **out, int64_t after, es_store *stor
   self->finding = finding;
   self->data = data;
   self->reader = es__tree_reader(&self->tiles, store);
-  es_status status = es__tree_size(&self->size, store, &why);
+  es_status status = es__tree_size(&self->size, store, &self->why);
   if (status == ES_OK && after < self->size)
-    status = es__tile_open(&self->writer, after, &self->reader, compare_tile, self, &why);
-  return settle(self, status, &why, err);
+    status = es__tile_open(&self->writer, after, &self->reader, compare_tile, self, &self->why);
+  return settle(self, status, err);
 }
 
 es_status es__tree_check_leaf(es_tree_check *self, const uint8_t hash[ES_HASH_SIZE],
                               es_error *err) {
-  es_error why = ES_ERROR_INIT;
   es_hash leaf;
 
   if (self->writer.tree.size >= self->size || self->writer.chain == NULL) return ES_OK;
   memcpy(leaf.bytes, hash, ES_HASH_SIZE);
-  es_status status = es__tile_append(&self->writer, &leaf, &why);
-  return status == ES_OK ? ES_OK : settle(self, status, &why, err);
+  es_status status = es__tile_append(&self->writer, &leaf, &self->why);
+  return status == ES_OK ? ES_OK : settle(self, status, err);
 }
 
 es_status es__tree_check_finish(es_tree_check *self, es_error *err) {
-  es_error why = ES_ERROR_INIT;
-
   if (self->size == 0 || self->writer.chain == NULL) return ES_OK;
-  es_status status = es__tile_flush(&self->writer, &why);
-  return status == ES_OK ? ES_OK : settle(self, status, &why, err);
+  es_status status = es__tile_flush(&self->writer, &self->why);
+  return status == ES_OK ? ES_OK : settle(self, status, err);
 }
 
 void es__tree_check_free(es_tree_check *self) { free(self); }
