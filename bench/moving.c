@@ -90,13 +90,12 @@ static void write_rows(bench_case *self) {
 
 /* ---- importing ---- */
 
-static void import_file(bench_case *self, const char *name, const es_import_options *options) {
+static void import_file(bench_case *self, es_runtime *rt, const char *name,
+                        const es_import_options *options) {
   static char bytes[64 * 1024];
   es_import_report report = {0};
-  es_runtime *rt = open_runtime(self);
   FILE *file = open_beside(self, name, "r");
   es_import *import = NULL;
-  es_verify_report verified;
   size_t length;
 
   bench_begin(self);
@@ -112,20 +111,24 @@ static void import_file(bench_case *self, const char *name, const es_import_opti
   self->operations = report.imported_count;
   es_import_close(import);
   fclose(file);
+}
+
+static void import(bench_case *self) {
+  es_import_options options = ES_IMPORT_INIT;
+  es_runtime *rt = open_runtime(self);
+  es_verify_report verified;
+
+  import_file(self, rt, "events.jsonl", &options);
   check(es_verify(&verified, rt, NULL, &err), "es_verify");
   memcpy(self->head, verified.head_hash, ES_HASH_SIZE);
   self->has_head = true;
   es_close(rt);
 }
 
-static void import(bench_case *self) {
-  es_import_options options = ES_IMPORT_INIT;
-  import_file(self, "events.jsonl", &options);
-}
-
 static void import_mapped(bench_case *self, const char *name, es_import_form form) {
   static char mapping[8192];
   es_import_options options = ES_IMPORT_INIT;
+  es_runtime *rt = open_runtime(self);
   FILE *file = open_file(self->project, strlen(self->project), "/mapping.lua", "r");
 
   mapping[fread(mapping, 1, sizeof mapping - 1, file)] = '\0';
@@ -134,7 +137,8 @@ static void import_mapped(bench_case *self, const char *name, es_import_form for
   options.name = "bench";
   options.mapping = mapping;
   options.mapping_path = "mapping.lua";
-  import_file(self, name, &options);
+  import_file(self, rt, name, &options);
+  es_close(rt);
 }
 
 static void import_rows(bench_case *self) { import_mapped(self, "rows.jsonl", ES_IMPORT_JSONL); }

@@ -2,6 +2,7 @@
 -- engine (C) calls it. Knows no store and no files.
 local support = require "es.support"
 local kernel = require "es.kernel"
+local schema = require "es.schema"
 
 local import_map = {}
 
@@ -9,7 +10,6 @@ local MEMBERS = {
   aggregate_type = "string", aggregate_id = "string", event_type = "string", data = "table", occurred_at = "string",
   id = "string", actor_id = "string",
 }
-local NAMES = { "actor_id", "aggregate_id", "aggregate_type", "data", "event_type", "id", "occurred_at" }
 local REQUIRED = { "aggregate_type", "aggregate_id", "event_type", "data" }
 
 local function refuse(format, ...)
@@ -18,19 +18,21 @@ local function refuse(format, ...)
       .. "a list of them, or nil" }
 end
 
-local function check(event)
-  if type(event) ~= "table" then
-    refuse("a table is expected, not a %s", type(event))
+--- Checks an event.
+-- @return a plain table of its members, its schema version, and the plan that fits its data
+function import_map.check(answer)
+  local event = {}
+  if type(answer) ~= "table" then
+    refuse("a table is expected, not a %s", type(answer))
   end
-  if not support.only_names(event, MEMBERS) then
-    for name in pairs(event) do
-      if not MEMBERS[name] then
-        refuse("unknown member '%s'", tostring(name))
-      end
+  for name in pairs(answer) do
+    if not MEMBERS[name] then
+      refuse("unknown member '%s'", tostring(name))
     end
   end
-  for _, name in ipairs(NAMES) do -- `pairs` would sort them for each row
-    local value = event[name]
+  for name in pairs(MEMBERS) do
+    local value = answer[name]
+    event[name] = value
     if value ~= nil and type(value) ~= MEMBERS[name] then
       refuse("%s must be a %s, not a %s", name, MEMBERS[name], type(value))
     end
@@ -48,9 +50,15 @@ local function check(event)
   if event.occurred_at and not support.is_time(event.occurred_at) then
     refuse("occurred_at is not a time such as 2024-01-15T10:30:00Z: '%s'", event.occurred_at)
   end
-  event.schema_version = kernel.given(event.aggregate_type, event.event_type, 0, event.data)
-  return event
+  local version = kernel.given(event.aggregate_type, event.event_type, 0, event.data)
+  return event, version, kernel.event_plan(event.aggregate_type, event.event_type)
 end
+
+-- Fits nearly every event that a mapping makes: the others are for `check`.
+import_map.plan = schema.compile({
+  aggregate_type = "string", aggregate_id = "string", event_type = "string", data = "table", occurred_at = "timestamp?",
+  id = "string?", actor_id = "string?",
+}, "es.import_map").plan
 
 --- What the mapping module returned must be the function.
 function import_map.take(map)
@@ -62,17 +70,19 @@ function import_map.take(map)
   return map
 end
 
---- The events of one row, checked: a list, empty for a row that is none.
-function import_map.run(map, row, ctx)
-  local answer = map(row, ctx)
+--- The events that an answer stands for: a list, empty for a row that is none.
+function import_map.list(answer)
   if answer == nil then
     return {}
   end
   if type(answer) == "table" and answer[1] ~= nil then
-    for position, event in ipairs(answer) do answer[position] = check(event) end
-    return answer
+    local events = {}
+    for position, event in ipairs(answer) do
+      events[position] = event
+    end
+    return events
   end
-  return { check(answer) }
+  return { answer }
 end
 
 return import_map

@@ -363,12 +363,6 @@ local function decided(aggregate, command_name, event, index, ctx)
         hint = "set it in a context frame (host code), or choose another name" }
     end
   end
-  for key in pairs(data) do
-    if type(key) == "string" and key:sub(1, 1) == "$" then
-      support.raise { status = "lua", code = "reserved_name",
-        message = ("%s: data.%s: names that begin with $ belong to the runtime"):format(where, key) }
-    end
-  end
   return {
     event_type = event.event_type, schema_version = declared.version, data = data, metadata = event.metadata,
     causation_id = event.causation_id, correlation_id = event.correlation_id,
@@ -409,15 +403,23 @@ end
 
 -- ---- appending without a command ----
 
---- Checks an event that trusted code appends: declared, and its data fits once it is up to date.
--- @param version integer: of the data; 0: the declared one
--- @return the data's version, and whether that is the declared one
-function kernel.given(name, event_type, version, data)
+local function declared_event(name, event_type)
   local aggregate = kernel.aggregate(name)
   local declared = aggregate.events[event_type]
   if not declared then
     usage("undeclared_event", ("%s does not declare an event %s"):format(name, event_type), known(event_type, aggregate.events))
   end
+  return declared
+end
+
+--- The plan that fits the data of a declared event, in its newest version.
+function kernel.event_plan(name, event_type) return declared_event(name, event_type).schema.plan end
+
+--- Checks an event that trusted code appends: declared, and its data fits once it is up to date.
+-- @param version integer: of the data; 0: the declared one
+-- @return the data's version, and whether that is the declared one
+function kernel.given(name, event_type, version, data)
+  local declared = declared_event(name, event_type)
   version = version > 0 and version or declared.version
   local ok, problem = schema.check(declared.schema, kernel.upcast(name, event_type, version, data), "data")
   if not ok then

@@ -8,6 +8,9 @@ local check = require "es.schema_check"
 local unwrap = support.unwrap -- a project's library module is seen through read-only views
 local concat, sort = table.concat, table.sort
 
+-- What fits is found quickly in domain states (runtime/lua/schema_fit.c). What does not, and other states, ask es.schema_check.
+local fit_plan, fits = support.fit_plan, support.fits or function() return false end
+
 ---@class es.schema
 local schema = {}
 
@@ -22,6 +25,7 @@ local schema = {}
 ---@field element? es.schema.Type of a list or map
 ---@field fields? table<string, es.schema.Type> of a table with declared fields
 ---@field names? string[] its field names, sorted
+---@field plan? userdata of what `compile` returned, for `fits`
 local Type = { __name = "es.schema type" }
 
 local PLAIN_NAMES = { "string", "integer", "number", "boolean", "uuid", "timestamp", "list", "table", "any" }
@@ -210,6 +214,7 @@ function schema.compile(fields, where)
     if not where then return nil, reason, name end
     error(("%s%s: %s"):format(where, name and "." .. name or "", reason), 0)
   end
+  record.plan = fit_plan and fit_plan(record)
   return record
 end
 
@@ -219,7 +224,7 @@ end
 ---@return true|nil fits
 ---@return {path: string, expected: string, got: string, message: string}? problem
 function schema.check(compiled, value, root)
-  local problem = check(compiled, value)
+  local problem = not fits(compiled.plan, value) and check(compiled, value)
   if not problem then
     return true
   end

@@ -10,9 +10,6 @@ local nearest = require "es.nearest"
 local null, unwrap = support.null, support.unwrap
 local concat, sort = table.concat, table.sort
 
--- Whether all is in order needs no order. Only domain states have the function; elsewhere every name is looked at in turn.
-local only_names = support.only_names or function() return false end
-
 local ARRAY = getmetatable(support.new_array()) -- what marks an array; its metatable hides itself
 
 local checks = {}
@@ -255,7 +252,7 @@ checks.table = function(of, value)
   elseif not of.fields then
     return
   end
-  local problem = not only_names(raw, of.fields) and first_unknown(of, value, raw)
+  local problem = first_unknown(of, value, raw)
   if problem then
     return problem
   end

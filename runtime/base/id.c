@@ -95,8 +95,12 @@ bool es__id_parse_counted(uint8_t out[ES_ID_SIZE], const char *text, size_t leng
 }
 
 bool es__id_is_text(const char *text, size_t length) {
-  uint8_t id[ES_ID_SIZE];
-  return es__id_parse_counted(id, text, length);
+  static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  bool fits = text != NULL && length == ES_ID_TEXT_SIZE - 1;
+
+  for (size_t i = 0; fits && i < length; i++)
+    fits = form[i] == '-' ? text[i] == '-' : digit_values[(uint8_t)text[i]] != 0;
+  return fits;
 }
 
 bool es_id_parse(uint8_t out[ES_ID_SIZE], const char *text) {

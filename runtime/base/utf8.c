@@ -12,10 +12,12 @@ size_t es__utf8_bad(const char *text, size_t length) {
 
   while (i < length) {
     uint64_t word;
-    if (length - i >= sizeof word) { /* most text is ASCII: eight bytes at a time */
-      memcpy(&word, s + i, sizeof word);
+    if (length >=
+        sizeof word) { /* most text is ASCII: eight bytes at a time, the last eight twice */
+      size_t at = length - i >= sizeof word ? i : length - sizeof word;
+      memcpy(&word, s + at, sizeof word);
       if ((word & 0x8080808080808080u) == 0) {
-        i += sizeof word;
+        i = at + sizeof word;
         continue;
       }
     }

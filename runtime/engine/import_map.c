@@ -17,24 +17,57 @@ static void make_id(uint8_t out[ES_ID_SIZE], const uint8_t hash[ES_HASH_SIZE]) {
 
 /* ---- the module ---- */
 
+/* What is kept in the registry under the address of the import, in this order, and lies on the stack while rows are mapped: the
+ * mapping, functions and a plan of es.import_map, the event types that were met, and texts. */
+enum {
+  KEPT = 1, /* the table itself */
+  MAP,
+  LIST,
+  CHECK,
+  PLAN,
+  KNOWN, /* event type -> { aggregate type, version, plan of its data } */
+  SOURCE,
+  ACTOR,
+  MEMBERS, /* names of an event's members */
+  KEPT_END = MEMBERS + 7
+};
+enum { AGGREGATE_TYPE, AGGREGATE_ID, EVENT_TYPE, DATA, OCCURRED_AT, ID, ACTOR_ID };
+static const char *const member_names[] = {"aggregate_type", "aggregate_id", "event_type", "data",
+                                           "occurred_at",    "id",           "actor_id"};
+
 typedef struct loading {
   es_import *import;
   const char *text;
   const char *path;
 } loading;
 
-/* The mapping and its ctx are kept in the registry under the address of the import. */
+static void keep(lua_State *L, int kept, int slot) { lua_rawseti(L, kept, slot - KEPT); }
+
 static int load(lua_State *L) {
   const loading *job = lua_touserdata(L, 1);
 
-  es__domain_push_builtin(L, "es.import_map");
-  lua_newtable(L);
-  lua_getfield(L, -2, "run");
-  lua_setfield(L, -2, "run");
-  lua_getfield(L, -2, "take");
+  es__domain_push_builtin(L, "es.import_map"); /* 2 */
+  lua_createtable(L, KEPT_END - MAP, 0);       /* 3 */
+  lua_getfield(L, 2, "take");
   es__domain_load(L, job->text, strlen(job->text), job->path);
   lua_call(L, 1, 1);
-  lua_setfield(L, -2, "map");
+  keep(L, 3, MAP);
+  lua_getfield(L, 2, "list");
+  keep(L, 3, LIST);
+  lua_getfield(L, 2, "check");
+  keep(L, 3, CHECK);
+  lua_getfield(L, 2, "plan");
+  keep(L, 3, PLAN);
+  lua_newtable(L);
+  keep(L, 3, KNOWN);
+  lua_pushstring(L, job->import->name);
+  keep(L, 3, SOURCE);
+  lua_pushfstring(L, "import:%s", job->import->name);
+  keep(L, 3, ACTOR);
+  for (int i = 0; i < KEPT_END - MEMBERS; i++) {
+    lua_pushstring(L, member_names[i]);
+    keep(L, 3, MEMBERS + i);
+  }
   lua_rawsetp(L, LUA_REGISTRYINDEX, job->import);
   return 0;
 }
@@ -94,11 +127,10 @@ static void next_id(uint8_t id[ES_ID_SIZE]) {
   for (int i = ES_ID_SIZE - 1; i > 8 && ++id[i] == 0; i--) {}
 }
 
-static es_text member_text(lua_State *L, int table, const char *name) {
+static es_text text_at(lua_State *L, int index) {
   es_text text = {NULL, 0};
-  lua_getfield(L, table, name);
-  if (lua_type(L, -1) == LUA_TSTRING) text.data = lua_tolstring(L, -1, &text.length);
-  return text; /* stays on the stack, so that it lives */
+  if (lua_type(L, index) == LUA_TSTRING) text.data = lua_tolstring(L, index, &text.length);
+  return text;
 }
 
 static es_text place(char **at, es_text text) {
@@ -116,25 +148,26 @@ static void raise_bad(lua_State *L, const char *what, const es_error *why) {
   es__domain_raise(L, &err);
 }
 
-/* Writes the key and the metadata behind the data in import->scratch; the lengths of both come back. */
-static void write_texts(lua_State *L, es_import *import, int event, es_text key, int64_t number,
+/* Writes data, key and metadata one behind the other into import->scratch; their lengths come back. */
+static void write_texts(lua_State *L, es_import *import, int data, es_text key, int64_t number,
                         lua_Integer ordinal, size_t lengths[3]) {
   es_buf *out = &import->scratch;
 
   es__buf_clear(out);
-  lua_getfield(L, event, "data");
-  es__lua_write_json(L, -1, out, "data");
+  es__lua_write_json(L, data, out, "data");
   lengths[0] = out->length;
   if (key.data != NULL) {
     es__buf_text(out, "id:");
     es__buf_add(out, key.data, key.length);
   } else {
-    es__buf_format(out, "row:%lld", (long long)number);
+    es__buf_text(out, "row:");
+    es__json_write_integer(out, number);
   }
   if (ordinal > 1) es__buf_format(out, "#%lld", (long long)ordinal);
   lengths[1] = out->length - lengths[0];
   es__buf_text(out, "{\"$\":{\"import\":{\"row\":");
-  es__buf_format(out, "%lld,\"source\":", (long long)number);
+  es__json_write_integer(out, number);
+  es__buf_text(out, ",\"source\":");
   es__json_write_text(out, es__text(import->name));
   es__buf_text(out, "}}}");
   lengths[2] = out->length - lengths[0] - lengths[1];
@@ -142,7 +175,7 @@ static void write_texts(lua_State *L, es_import *import, int event, es_text key,
 }
 
 static void check_actor(lua_State *L, const es_import *import, es_text actor) {
-  es_error why = ES_ERROR_INIT;
+  es_error why;
 
   if (strlen(actor.data) != actor.length) {
     es__fail(&why, ES_ERR_USAGE, "bad_actor", "the text has a NUL byte");
@@ -152,26 +185,84 @@ static void check_actor(lua_State *L, const es_import *import, es_text actor) {
     raise_bad(L, "actor_id", &why);
 }
 
+/* The event at `at`, whose members lie above it, is of a type that was met and fits. */
+static bool fits(lua_State *L, int at, int64_t *version) {
+  int top = lua_gettop(L);
+
+  lua_pushvalue(L, at + 1 + EVENT_TYPE);
+  if (lua_rawget(L, KNOWN) != LUA_TTABLE) return false;
+  lua_rawgeti(L, top + 1, 1);
+  lua_rawgeti(L, top + 1, 2);
+  lua_rawgeti(L, top + 1, 3);
+  *version = lua_tointeger(L, top + 3);
+  return lua_rawequal(L, top + 2, at + 1 + AGGREGATE_TYPE) &&
+         es__schema_fits(L, top + 4, at + 1 + DATA);
+}
+
+/* Has es.import_map check the event at the top, which raises what is wrong with it, and remembers its type. The event is replaced
+ * by a plain one. */
+static int64_t check(lua_State *L) {
+  int at = lua_gettop(L);
+
+  lua_pushvalue(L, CHECK);
+  lua_insert(L, at);
+  lua_call(L, 1, 3);
+  int64_t version = lua_tointeger(L, at + 1);
+  lua_getfield(L, at, member_names[EVENT_TYPE]);
+  lua_createtable(L, 3, 0);
+  lua_getfield(L, at, member_names[AGGREGATE_TYPE]);
+  lua_rawseti(L, -2, 1);
+  lua_pushinteger(L, version);
+  lua_rawseti(L, -2, 2);
+  lua_pushvalue(L, at + 2);
+  lua_rawseti(L, -2, 3);
+  lua_rawset(L, KNOWN);
+  lua_settop(L, at);
+  return version;
+}
+
+static void push_raw_members(lua_State *L, int at) {
+  for (int i = 0; i < KEPT_END - MEMBERS; i++) {
+    lua_pushvalue(L, MEMBERS + i);
+    lua_rawget(L, at);
+  }
+}
+
+/* Pushes the members of the event at the top, checked; returns its schema version. */
+static int64_t push_members(lua_State *L) {
+  int at = lua_gettop(L);
+  int64_t version;
+
+  if (es__schema_fits(L, PLAN, at)) {
+    push_raw_members(L, at);
+    bool known = fits(L, at, &version);
+    lua_settop(L, known ? at + KEPT_END - MEMBERS : at);
+    if (known) return version;
+  }
+  version = check(L);
+  push_raw_members(L, at);
+  return version;
+}
+
 /* The event at the top of the stack becomes one that waits. Whatever is allocated belongs to the import before anything can
  * raise. */
 static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
   es_import *import = job->import;
   int at = lua_gettop(L);
   size_t lengths[3];
-  es_error why = ES_ERROR_INIT;
+  es_error why;
   uint8_t hash[ES_HASH_SIZE];
 
-  es_text type = member_text(L, at, "aggregate_type"), id = member_text(L, at, "aggregate_id");
-  es_text event_type = member_text(L, at, "event_type"), key = member_text(L, at, "id");
-  es_text time = member_text(L, at, "occurred_at"), actor = member_text(L, at, "actor_id");
+  int64_t version = push_members(L);
+  es_text type = text_at(L, at + 1 + AGGREGATE_TYPE), id = text_at(L, at + 1 + AGGREGATE_ID);
+  es_text event_type = text_at(L, at + 1 + EVENT_TYPE), key = text_at(L, at + 1 + ID);
+  es_text time = text_at(L, at + 1 + OCCURRED_AT), actor = text_at(L, at + 1 + ACTOR_ID);
   es_text tenant = es__tenant(import->rt);
-  if (actor.data == NULL) {
-    lua_pushfstring(L, "import:%s", import->name);
-    actor.data = lua_tolstring(L, -1, &actor.length);
-  } else {
+  if (actor.data == NULL)
+    actor = text_at(L, ACTOR);
+  else
     check_actor(L, import, actor);
-  }
-  write_texts(L, import, at, key, job->number, ordinal, lengths);
+  write_texts(L, import, at + 1 + DATA, key, job->number, ordinal, lengths);
   const char *data = import->scratch.data;
   es_incoming *incoming =
       es__import_reserve(import, type.length + id.length + event_type.length + actor.length +
@@ -183,6 +274,7 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
                       .aggregate_id = place(&texts, id),
                       .event_type = place(&texts, event_type),
                       .actor_id = place(&texts, actor),
+                      .schema_version = version,
                       .occurred_at = job->now};
   if (tenant.data != NULL) event->tenant_id = place(&texts, tenant);
   event->data = place(&texts, (es_text){data, lengths[0]});
@@ -190,8 +282,6 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
   incoming->line = import->row_lines[job->row];
   incoming->any_time = time.data == NULL || !es_time_parse(&event->occurred_at, time.data);
   import->count++; /* the import's now */
-  lua_getfield(L, at, "schema_version");
-  event->schema_version = lua_tointeger(L, -1);
   /* The key's scope is the tenant and the import's name, each ended by a NUL. */
   es__buf_clear(&import->rows_key);
   es__buf_add(&import->rows_key, tenant.data == NULL ? "" : tenant.data, tenant.length);
@@ -207,21 +297,41 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
   lua_settop(L, at);
 }
 
-static void map_row(lua_State *L, mapping *job, int kept) {
-  const es_import *import = job->import;
-  size_t start = job->row == 0 ? 0 : import->row_ends[job->row - 1];
-
-  lua_getfield(L, kept, "run");
-  lua_getfield(L, kept, "map");
-  es__lua_push_json(L, import->rows.data + start, import->row_ends[job->row] - start);
+static void push_context(lua_State *L, const mapping *job) {
   lua_createtable(L, 0, 3);
-  lua_pushstring(L, import->name);
+  lua_pushvalue(L, SOURCE);
   lua_setfield(L, -2, "name");
   lua_pushinteger(L, job->number);
   lua_setfield(L, -2, "row");
-  lua_pushinteger(L, import->row_lines[job->row]);
+  lua_pushinteger(L, job->import->row_lines[job->row]);
   lua_setfield(L, -2, "line");
-  lua_call(L, 3, 1);
+}
+
+/* Is the answer at the top one event, and nothing that says otherwise? */
+static bool is_one_event(lua_State *L) {
+  if (lua_type(L, -1) != LUA_TTABLE) return false;
+  bool one = lua_rawgeti(L, -1, 1) == LUA_TNIL;
+  lua_pop(L, 1);
+  if (!one || !lua_getmetatable(L, -1)) return one;
+  lua_pop(L, 1);
+  return false;
+}
+
+static void map_row(lua_State *L, mapping *job) {
+  const es_import *import = job->import;
+  size_t start = job->row == 0 ? 0 : import->row_ends[job->row - 1];
+
+  lua_pushvalue(L, MAP);
+  es__lua_push_json(L, import->rows.data + start, import->row_ends[job->row] - start);
+  push_context(L, job);
+  lua_call(L, 2, 1);
+  if (is_one_event(L)) {
+    take_event(L, job, 1);
+    return;
+  }
+  lua_pushvalue(L, LIST);
+  lua_insert(L, -2);
+  lua_call(L, 1, 1);
   lua_Integer count = luaL_len(L, -1);
   if (count == 0) job->import->report.ignored_count++;
   for (lua_Integer i = 1; i <= count; i++) {
@@ -234,12 +344,16 @@ static void map_row(lua_State *L, mapping *job, int kept) {
 static int run(lua_State *L) {
   mapping *job = lua_touserdata(L, 1);
 
+  luaL_checkstack(L, 2 * KEPT_END, NULL);
   lua_rawgetp(L, LUA_REGISTRYINDEX, job->import);
+  lua_replace(L, KEPT);
+  for (int slot = MAP; slot < KEPT_END; slot++)
+    lua_rawgeti(L, KEPT, slot - KEPT);
   for (; job->row < job->until; job->row++) {
     job->number++;
     next_id(job->correlation_id);
-    map_row(L, job, 2);
-    lua_settop(L, 2);
+    map_row(L, job);
+    lua_settop(L, KEPT_END - 1);
   }
   return 0;
 }

@@ -7,9 +7,29 @@
 #include "base/utf8.h"
 #include "event/event.h"
 
-static bool is_control(char byte) {
-  unsigned char value = (unsigned char)byte;
-  return value < 0x20 || value == 0x7F;
+static const uint64_t ones = UINT64_C(0x0101010101010101);
+
+/* Is one of the eight bytes below 0x20? */
+static bool has_control(uint64_t word) { return ((word - ones * 0x20) & ~word & ones << 7) != 0; }
+
+/* Is one of them DEL? */
+static bool has_delete(uint64_t word) {
+  word ^= ones * 0x7F;
+  return ((word - ones) & ~word & ones << 7) != 0;
+}
+
+/* The offset of the first byte below 0x20, or of a DEL if that counts; or `length`. Most text has none: eight bytes at a time. */
+static size_t control_at(const char *text, size_t length, bool with_delete) {
+  uint64_t word;
+  size_t i = 0;
+
+  for (; length - i >= sizeof word; i += sizeof word) {
+    memcpy(&word, text + i, sizeof word);
+    if (has_control(word) || (with_delete && has_delete(word))) break;
+  }
+  while (i < length && (unsigned char)text[i] >= 0x20 && !(with_delete && text[i] == 0x7F))
+    i++;
+  return i;
 }
 
 es_status es__name_check(es_text name, const char *what, size_t max, es_error *err) {
@@ -28,29 +48,12 @@ es_status es__name_check(es_text name, const char *what, size_t max, es_error *e
     return es__fail(err, ES_ERR_USAGE, "malformed_name", "%s is not valid UTF-8 at byte %zu", what,
                     bad + 1);
   }
-  for (size_t i = 0; i < name.length; i++) {
-    if (is_control(name.data[i])) {
-      return es__fail(err, ES_ERR_USAGE, "malformed_name",
-                      "%s holds a control character at byte %zu", what, i + 1);
-    }
+  bad = control_at(name.data, name.length, true);
+  if (bad != name.length) {
+    return es__fail(err, ES_ERR_USAGE, "malformed_name", "%s holds a control character at byte %zu",
+                    what, bad + 1);
   }
   return ES_OK;
-}
-
-/* The offset of the first byte below 0x20, or `length`. */
-static size_t control_at(const char *text, size_t length) {
-  static const uint64_t ones = UINT64_C(0x0101010101010101);
-  uint64_t word;
-  size_t i = 0;
-
-  for (; length - i >= sizeof word;
-       i += sizeof word) { /* most text has none: eight bytes at a time */
-    memcpy(&word, text + i, sizeof word);
-    if (((word - ones * 0x20) & ~word & ones << 7) != 0) break;
-  }
-  while (i < length && (unsigned char)text[i] >= 0x20)
-    i++;
-  return i;
 }
 
 /* Canonical JSON holds no raw control characters, so that an event is one line wherever it is written. Whether the text
@@ -69,7 +72,7 @@ static es_status check_object(es_text text, const char *what, size_t max, es_err
     return es__fail(err, ES_ERR_USAGE, "malformed_event", "%s is not valid UTF-8 at byte %zu", what,
                     bad + 1);
   }
-  bad = control_at(text.data, text.length);
+  bad = control_at(text.data, text.length, false);
   if (bad != text.length) {
     return es__fail(err, ES_ERR_USAGE, "malformed_event",
                     "%s is not canonical JSON: a control character at byte %zu", what, bad + 1);

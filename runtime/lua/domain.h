@@ -91,6 +91,9 @@ void es__lua_push_null(lua_State *L); /* es.null */
 bool es__lua_is_null(lua_State *L, int index);
 void es__lua_push_array_metatable(lua_State *L);
 
+/* Does the value fit the plan that es.schema made of a declaration? False also means: ask es.schema.check. */
+bool es__schema_fits(lua_State *L, int plan, int value);
+
 /* ---- event objects (event_object.c) ---- */
 
 /* Pushes the domain's one reusable event object bound to `event`, which must stay valid until es__lua_release_event(). With

@@ -203,6 +203,7 @@ void es__environment_open(lua_State *L) {
   }
   es__read_only_open(L);
   es__event_object_open(L);
+  es__schema_fit_open(L);
   open_domain_environment(L);
   open_trusted_environment(L);
 }

@@ -44,6 +44,7 @@ struct es_domain {
   const void *event_metatable;
   const void *event_data_metatable;
   const void *error_metatable;
+  const void *schema_plan_metatable;
 };
 
 /* ---- limits.c ---- */
@@ -101,6 +102,10 @@ bool es__push_event_table(lua_State *L, int index);
 
 void es__support_push(
     lua_State *L); /* support.c: what built-in modules get by require "es.support" */
+
+void es__schema_fit_open(lua_State *L); /* makes its metatable */
+int es__schema_plan(lua_State *L);      /* support.fit_plan */
+int es__schema_fit(lua_State *L);       /* support.fits */
 
 /* Pushes the table that C code of this library named by address keeps in the registry, made when missing. */
 bool es__registry_table(lua_State *L, const void *key);

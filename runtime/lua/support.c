@@ -130,25 +130,6 @@ static int is_event(lua_State *L) {
   return 1;
 }
 
-/* only_names(table, known): are all its keys names that `known` has? For the common case, which needs no order. */
-static int only_names(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  lua_settop(L, 2);
-  lua_pushnil(L);
-  while (lua_next(L, 1) != 0) {
-    bool known = lua_type(L, 3) == LUA_TSTRING;
-    lua_settop(L, 3);
-    if (known) {
-      lua_pushvalue(L, 3);
-      known = lua_rawget(L, 2) != LUA_TNIL;
-      lua_settop(L, 3);
-    }
-    if (!known) return lua_pushboolean(L, 0), 1;
-  }
-  return lua_pushboolean(L, 1), 1;
-}
-
 /* caller([level]): "file.lua:LINE" of the nearest frame of project code, from the function that called `caller` upward. */
 static int caller(lua_State *L) {
   char where[128];
@@ -178,7 +159,8 @@ void es__support_push(lua_State *L) {
                                        {"is_time", is_time},
                                        {"raise", raise_error},
                                        {"caller", caller},
-                                       {"only_names", only_names},
+                                       {"fit_plan", es__schema_plan},
+                                       {"fits", es__schema_fit},
                                        {"json_encode", json_encode},
                                        {"json_decode", json_decode},
                                        {"new_array", new_array},

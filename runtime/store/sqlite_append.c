@@ -124,7 +124,7 @@ enum { STREAM_SLOTS = 256, COLUMN_COUNT = 17 };
 typedef struct writing {
   event_row rows[ES__SQLITE_ROW_COUNT];
   size_t count;
-  size_t slot_count; /* of streams, direct-mapped */
+  size_t slot_count; /* of streams: each has two, found by its id */
   stream_at streams[STREAM_SLOTS];
 } writing;
 
@@ -151,11 +151,15 @@ static es_status add_stream(stream_at *at, es_sqlite *store, es_error *err) {
   return status;
 }
 
+/* The slot that holds the event's stream, or may take it. */
 static stream_at *slot_of(writing *self, const es_event *event) {
   uint32_t hash = 2166136261u; /* FNV-1a */
   for (size_t i = 0; i < event->aggregate_id.length; i++)
     hash = (hash ^ (uint8_t)event->aggregate_id.data[i]) * 16777619u;
-  return &self->streams[hash % self->slot_count];
+  stream_at *first = &self->streams[hash % self->slot_count];
+  if (self->slot_count == 1 || first->stream_id == 0 || same_stream(first, event)) return first;
+  stream_at *second = &self->streams[(hash ^ 1) % self->slot_count];
+  return same_stream(second, event) || second->stream_id == 0 || (hash & 2) != 0 ? second : first;
 }
 
 static es_status enter_stream(stream_at **out, writing *self, es_sqlite *store,

@@ -215,12 +215,43 @@ describe("import through a mapping", function()
       ["{ aggregate_type = \"Account\", aggregate_id = \"7\", event_type = \"MoneyMoved\" }"] = "data is missing",
       ["{ " .. good .. ", occurred_at = \"yesterday\" }"] = "occurred_at is not a time",
     } do
-      write(folder .. "/wrong.lua", "return function() return " .. answer .. " end")
-      local result = run(folder, { "import", "-", "--format", "jsonl", "--map", "wrong.lua", "--name", "bank" }, "{}\n")
-      assert.equal(8, result.status)
-      assert.matches("line 1: the mapping's answer: " .. problem, result.err, 1, true)
+      for line = 1, 2 do -- by line 2 the event's type has been met
+        write(folder .. "/wrong.lua", ("return function(_, ctx) if ctx.row < %d then return { %s } end return %s end"):format(
+          line, good, answer))
+        local result = run(folder, { "import", "-", "--format", "jsonl", "--map", "wrong.lua", "--name", "bank" }, "{}\n{}\n")
+        assert.equal(8, result.status)
+        assert.matches(("line %d: the mapping's answer: %s"):format(line, problem), result.err, 1, true)
+      end
     end
     assert.equal("", run(folder, { "log" }).out)
+  end)
+
+  it("takes an event type that it has met for that aggregate's only", function()
+    local folder = project()
+    write(folder .. "/other.lua", [[return function(row)
+      return { aggregate_type = row.type, aggregate_id = "7", event_type = "MoneyMoved", data = { cents = 1 } } end]])
+    local result = run(folder, { "import", "-", "--format", "jsonl", "--map", "other.lua", "--name", "bank" },
+      '{"type":"Account"}\n{"type":"Acount"}\n')
+    assert.equal(2, result.status)
+    assert.matches("line 2: no module declares an aggregate Acount", result.err, 1, true)
+    assert.equal("", run(folder, { "log" }).out)
+  end)
+
+  it("stores the answer that it has checked, though the mapping would give another the next time", function()
+    local folder = project()
+    write(folder .. "/moody.lua", [[return function()
+      local asked = 0
+      local function index(_, name)
+        if name ~= "data" then return nil end
+        asked = asked + 1
+        return { cents = asked == 1 and 1 or "x" }
+      end
+      local plain = { aggregate_type = "Account", aggregate_id = "7", event_type = "MoneyMoved" }
+      return setmetatable(plain, { __index = index })
+    end]])
+    local result = run(folder, { "import", "-", "--format", "jsonl", "--map", "moody.lua", "--name", "bank" }, "{}\n{}\n")
+    assert.matches("2 events imported", result.out, 1, true)
+    assert.matches('"data":{"cents":1}', run(folder, { "log", "--output", "jsonl" }).out, 1, true)
   end)
 
   it("runs the mapping as domain code, without a clock", function()
