@@ -1,6 +1,7 @@
 -- esrun log, show, trace, replay: looking at what is stored.
 local support = dofile "tests/cli/support.lua"
 local cjson = require "cjson"
+local esrun = require "esrun"
 
 local function lines_of(text)
   local lines = {}
@@ -125,7 +126,7 @@ describe("with a store of some events, esrun", function()
   describe("log --follow", function()
     it("prints what is there, then what comes, and ends with an interrupt as if done", function()
       local own = support.project()
-      local esrun = support.quote(support.bin)
+      local quoted = support.quote(support.bin)
       assert.equal(0, support.run(own, { "exec", "Account/1", "open", "--as", "user:jane" }).status)
       local result = support.shell(own, ([[
         mkfifo lines
@@ -142,7 +143,7 @@ describe("with a store of some events, esrun", function()
         echo "$?"
         echo "$first"; echo "$second"; echo "$third"
         cat <&3
-      ]]):format(esrun, esrun, esrun))
+      ]]):format(quoted, quoted, quoted))
       local lines = lines_of(result.out)
       assert.equal("0", lines[1])
       assert.same({ 1, 2, 3 }, {
@@ -286,7 +287,6 @@ AccountOpened by user:jane
   end)
 
   it("keeps the lines of a long chain short, with the depth as a number", function()
-    local esrun = require "esrun"
     local chain = support.project()
     local es <close> = assert(esrun.open { project = chain })
     local events, id = {}, "01890a5d-ac96-774b-bcce-b3020000%04x"
@@ -314,5 +314,32 @@ AccountOpened by user:jane
     assert.equal("", result.out)
     assert.equal(2, run("trace", "Account/1").status)
     assert.equal(2, run("trace").status)
+  end)
+
+  -- The tree must hold its events; what is listed need not. The smaller store is larger than the caches already.
+  it("lists ten times as many events in the same memory", function()
+    local large = support.project()
+    local id, batch = "01890a5d-ac96-774b-bcce-b302099a8057", {}
+    for position = 1, 1000 do
+      batch[position] = { aggregate_type = "Account", aggregate_id = tostring(position), event_type = "MoneyMoved",
+        data = { cents = 1, note = ("x"):rep(4000) }, correlation_id = id }
+    end
+    local function peaks(batches)
+      local es <close> = assert(esrun.open { project = large })
+      for _ = 1, batches do assert(es:append(batch)) end
+      local peak = {}
+      for _, form in ipairs { "--flat", "--output=json", "--output=jsonl" } do
+        local result = support.shell(large, ([[python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' %s trace %s %s]]):format(support.quote(support.bin), id, form))
+        assert.equal("", result.err)
+        peak[form] = math.tointeger(tonumber(result.out)) -- KiB
+      end
+      return peak
+    end
+    local few, many = peaks(3), peaks(27)
+    for form, peak in pairs(few) do
+      assert.is_true(many[form] < peak + 4096, ("%s: %d KiB for 12 MB, %d KiB for 120 MB"):format(form, peak, many[form]))
+    end
   end)
 end)
