@@ -128,15 +128,16 @@ end
 
 ---@class esrun.RestoreOptions
 ---@field accept_rollback? boolean restore a backup that is older than what was signed
+---@field accept_foreign? boolean restore it where another store was signed for
 ---@field evidence? fun(store_id: string): { keys: string[]?, anchors: { name: string, note: string }[]? } what is known besides
 ---@field memory? string folder of the signer's memory; "": do not look
 
 --- Makes a verified copy of a backup the project's store. A store that is there is never overwritten, and a backup that is older
---- than what was signed is refused unless that is accepted.
+--- than what was signed, or of another store than was signed for at this place, is refused unless that is accepted.
 ---@param file string
 ---@param place esrun.Place
 ---@param options? esrun.RestoreOptions
----@return table? verified { event_count, head_hash, warnings }
+---@return table? verified { event_count, head_hash, warnings, foreign }
 ---@return string? message
 ---@return string? code
 ---@return esrun.Details? details
@@ -144,7 +145,8 @@ function esrun.restore(file, place, options)
   options = options or {}
   if type(place) ~= "table" then error("esrun.restore: place: table expected, got " .. type(place), 2) end
   return core.restore { file = file, project = place.project, store = place.store,
-    accept_rollback = options.accept_rollback, evidence = options.evidence, memory = options.memory }
+    accept_rollback = options.accept_rollback, accept_foreign = options.accept_foreign, evidence = options.evidence,
+    memory = options.memory }
 end
 
 --- The layout of the store's file: { version, known }; version 0: there is none. Opening for writing brings it up to date.

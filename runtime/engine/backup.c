@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "engine/runtime.h"
+#include "engine/ledger.h"
 #include "json/writer.h"
 
 enum { PARTS_MAX = 1000 }; /* names tried for an unfinished copy */
@@ -273,9 +273,39 @@ static void judge(void *data, const es_finding *finding) {
   if (self->options.finding != NULL) self->options.finding(self->options.data, finding);
 }
 
+/* Whether the signer's memory knows another store at the place where this one is to be. */
+static es_status check_place(judging *self, const es_store *store, const char *target,
+                             es_error *err) {
+  const char *memory_path = self->options.memory_path;
+  char message[1024], *other = NULL;
+  es_finding finding = {"anchor", 0, message, "foreign"};
+  es_error problem = ES_ERROR_INIT;
+  es_signer_memory memory;
+  es_status status = es__memory_open(&memory, memory_path, store, &problem);
+
+  if (status == ES_ERR_USAGE && memory_path == NULL) return ES_OK; /* no home */
+  if (status == ES_OK) status = es__memory_other_store(&other, &memory, target, &problem);
+  if (status != ES_OK) {
+    if (err != NULL) *err = problem;
+  } else if (other != NULL) {
+    snprintf(message, sizeof message,
+             "another store was signed for at %s: the signer remembers it in %s/%s", target,
+             memory.root, other);
+    if (self->options.finding != NULL) self->options.finding(self->options.data, &finding);
+    if (!self->options.accept_foreign) {
+      status = es__fail(err, ES_ERR_INTEGRITY, "foreign", "%s", message);
+      es__hint(err, "restore a backup of that store, or restore this one to another place; if it "
+                    "shall be replaced: --accept-foreign");
+    }
+  }
+  free(other);
+  es__memory_close(&memory);
+  return status;
+}
+
 /* Verifies a backup and compares it with what was signed since: it must be whole, and may be older only if that is accepted. */
 static es_status judge_backup(es_verify_report *out, judging *self, const char *path,
-                              es_error *err) {
+                              const char *target, es_error *err) {
   es_verify_options evidence = ES_VERIFY_INIT;
   char store_id[ES_ID_TEXT_SIZE];
   es_runtime *rt = NULL;
@@ -292,12 +322,14 @@ static es_status judge_backup(es_verify_report *out, judging *self, const char *
   evidence.finding = judge;
   evidence.finding_data = self;
   if (status == ES_OK) status = es_verify(out, rt, &evidence, err);
-  es_close(rt);
-  if (status != ES_ERR_INTEGRITY || self->other_count > 0 || self->lost_count == 0) return status;
-  if (self->options.accept_rollback) {
+  bool only_lost = status == ES_ERR_INTEGRITY && self->other_count == 0 && self->lost_count > 0;
+  if (only_lost) {
     es__error_clear(err);
-    return ES_OK;
+    status = ES_OK;
   }
+  if (status == ES_OK) status = check_place(self, rt->store, target, err);
+  es_close(rt);
+  if (status != ES_OK || !only_lost || self->options.accept_rollback) return status;
   es__fail(err, ES_ERR_INTEGRITY, "rollback",
            "%s is older than what was signed, and what it lacks would be lost: %s", path,
            self->first);
@@ -319,7 +351,7 @@ es_status es_restore(es_verify_report *out, const char *path, const es_options *
   if (out != NULL) *out = report;
   if (status == ES_OK) status = check_free(target, err);
   if (restoring != NULL) es__take_options(&judged.options, restoring, sizeof judged.options);
-  if (status == ES_OK) status = judge_backup(&report, &judged, path, err);
+  if (status == ES_OK) status = judge_backup(&report, &judged, path, target, err);
   if (status == ES_OK) status = es__store_open_sqlite(&backup, path, &reading, &ids, err);
   if (status == ES_OK) status = copy_store(&copied, backup, path, target, NULL, NULL, err);
   es__store_close(backup);

@@ -200,10 +200,26 @@ static bool signed_for(const char *folder, const char *store_path) {
   return same;
 }
 
+/* The path without links; of a file that is not there yet, its folder's and its name. Freed by the caller. */
+static char *real_place(const char *path) {
+  char *real = realpath(path, NULL), *folder = real == NULL ? strdup(path) : NULL, *out;
+
+  if (folder == NULL) return real;
+  char *slash = strrchr(folder, '/');
+  const char *name = strrchr(path, '/') == NULL ? path : strrchr(path, '/') + 1;
+  if (slash != NULL) slash[slash == folder ? 1 : 0] = '\0';
+  real = realpath(slash == NULL ? "." : folder, NULL);
+  out = real == NULL ? NULL : malloc(strlen(real) + strlen(name) + 2);
+  if (out != NULL) sprintf(out, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
+  free(real);
+  free(folder);
+  return out;
+}
+
 es_status es__memory_other_store(char **other, const es_signer_memory *memory,
                                  const char *store_path, es_error *err) {
   const char *own = memory->folder == NULL ? NULL : strrchr(memory->folder, '/') + 1;
-  char *real = store_path == NULL ? NULL : realpath(store_path, NULL);
+  char *real = store_path == NULL ? NULL : real_place(store_path);
   DIR *root = real == NULL || own == NULL ? NULL : opendir(memory->root);
   const struct dirent *entry;
   char folder[PATH_SIZE];

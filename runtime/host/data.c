@@ -156,6 +156,7 @@ typedef struct restoring {
   es_verify_options *options;
   int findings; /* stack index of the list of messages */
   int error;    /* stack index of what `evidence` raised, or 0 */
+  bool foreign; /* another store was signed for at this place */
 } restoring;
 
 /* evidence(store id) -> { keys, anchors }, which stays a member of the table of arguments as long as its texts are needed. */
@@ -194,8 +195,9 @@ static int take_finding_body(lua_State *L) {
 }
 
 static void take_finding(void *data, const es_finding *finding) {
-  const restoring *job = data;
+  restoring *job = data;
 
+  if (strcmp(finding->fault, "foreign") == 0) job->foreign = true;
   if (!lua_checkstack(job->L, 4)) return;
   lua_pushcfunction(job->L, take_finding_body);
   lua_pushvalue(job->L, job->findings);
@@ -203,7 +205,8 @@ static void take_finding(void *data, const es_finding *finding) {
   if (lua_pcall(job->L, 2, 0, 0) != LUA_OK) lua_pop(job->L, 1);
 }
 
-/* restore({ project, store, file, memory, accept_rollback, evidence }) -> { event_count, head_hash, warnings } */
+/* restore({ project, store, file, memory, accept_rollback, accept_foreign, evidence }) ->
+ * { event_count, head_hash, warnings, foreign } */
 int host_restore(lua_State *L) {
   es_options options = ES_OPTIONS_INIT;
   es_restore_options how = ES_RESTORE_INIT;
@@ -217,6 +220,7 @@ int host_restore(lua_State *L) {
   if (file == NULL) return host_error(L, "file: string expected");
   how.memory_path = host_text(L, 1, "memory");
   how.accept_rollback = host_flag(L, 1, "accept_rollback");
+  how.accept_foreign = host_flag(L, 1, "accept_foreign");
   if (lua_getfield(L, 1, "evidence") != LUA_TNIL) how.consult = consult;
   lua_newtable(L);
   job.findings = lua_gettop(L);
@@ -231,6 +235,10 @@ int host_restore(lua_State *L) {
   push_verified(L, &verified);
   lua_pushvalue(L, job.findings);
   lua_setfield(L, -2, "warnings");
+  if (job.foreign) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "foreign");
+  }
   return 1;
 }
 

@@ -741,6 +741,7 @@ typedef struct es_restore_options {
   bool (*consult)(void *data, const char *store_id, es_verify_options *evidence);
   void (*finding)(void *data, const es_finding *finding); /* what was found; may be NULL */
   void *data;
+  bool accept_foreign; /* restore it where another store was signed for */
 } es_restore_options;
 
 #define ES_RESTORE_INIT                                                                            \
@@ -748,7 +749,8 @@ typedef struct es_restore_options {
 
 /* Makes a verified copy of the backup `path` the store that es_open would open with `options`. A store that is there is never
  * overwritten. `restoring` may be NULL. A backup that is older than what the signer's memory or an anchor has is
- * ES_ERR_INTEGRITY "rollback", unless it is accepted; signing goes on refusing the store until es_checkpoint is told too. */
+ * ES_ERR_INTEGRITY "rollback", unless it is accepted; signing goes on refusing the store until es_checkpoint is told too. One of
+ * another store than the signer's memory knows at this place is ES_ERR_INTEGRITY "foreign", unless that is accepted. */
 ES_API es_status es_restore(es_verify_report *out, const char *path, const es_options *options,
                             const es_restore_options *restoring, es_error *err);
 

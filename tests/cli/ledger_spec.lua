@@ -128,7 +128,7 @@ describe("esrun's ledger", function()
     p.shell "rm $HOME/*.checkpoint; mv $HOME/state $HOME/.local/state"
     local accepted = restore "--accept-rollback"
     assert.equal(0, accepted.status)
-    assert.matches("warning: rolled back: against the signer's memory: the tree was rolled back: it had 3 events and has 2\n"
+    assert.matches("warning: against the signer's memory: the tree was rolled back: it had 3 events and has 2\n"
       .. "hint: ", accepted.err, 1, true)
     assert.matches("^2 events restored", accepted.out)
     p.must("backup", "again.db") -- a copy of what is there, whatever was signed
@@ -153,6 +153,35 @@ describe("esrun's ledger", function()
     p.move(3)
     p.must "checkpoint"
     assert.equal(6, p.run("verify", "--anchor", p.home .. "/note").status) -- who kept it does see it
+  end)
+
+  it("refuses to restore another store where one was signed, unless that is accepted", function()
+    local p, other = project(), project()
+    p.must "keygen"
+    p.must "checkpoint"
+    other.move(9)
+    other.must("backup", p.home .. "/other.db")
+    local function restore(...) return p.run("restore", p.home .. "/other.db", ...) end
+    assert.equal(0, p.run("--store", "beside.db", "restore", p.home .. "/other.db").status) -- a place of its own
+    p.shell "rm store.db*; ln -s . here"
+    for _, place in ipairs { "store.db", "here/store.db", p.folder .. "/store.db" } do
+      local refused = p.run("--store", place, "restore", p.home .. "/other.db", "--accept-rollback")
+      assert.equal(6, refused.status)
+      assert.matches("another store was signed for at .*store.db: the signer remembers it in " .. p.home .. "/.-\n"
+        .. "hint: .*%-%-accept%-foreign", refused.err)
+      assert.is_false(support.exists(p.folder .. "/store.db"))
+    end
+    local accepted = restore("--accept-foreign", "--output", "json")
+    assert.equal(0, accepted.status)
+    assert.matches("warning: another store was signed for at .*\nhint: verify and checkpoint go on refusing", accepted.err)
+    assert.not_matches("--accept-rollback", accepted.err, 1, true)
+    assert.is_true(cjson.decode(accepted.out).foreign)
+    p.must "keygen"
+    assert.equal(6, p.run("checkpoint").status)
+    assert.equal(6, p.run("verify").status)
+    p.shell("mv " .. accepted.err:match("remembers it in (%S+)") .. " $HOME/old-memory")
+    p.must "verify"
+    p.must "checkpoint"
   end)
 
   it("refuses a key that others can read, with the chmod to run", function()

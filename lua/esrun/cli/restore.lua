@@ -13,13 +13,14 @@ local restore = {
 function restore.define(parser)
   parser:argument "FILE":target "file":description "The backup."
   parser:flag "--accept-rollback":description "Restore it although it is older than what was signed; what it lacks is warned of."
+  parser:flag "--accept-foreign":description "Restore it although another store was signed for at this place."
   evidence.define(parser)
 end
 
 function restore.run(call, args)
   local silent
   local restored = errors.check(require "esrun".restore(args.file, place.of(args), {
-    accept_rollback = args.accept_rollback,
+    accept_rollback = args.accept_rollback, accept_foreign = args.accept_foreign,
     evidence = function(store_id)
       local known = evidence.of(args, store_id)
       silent, known.silent = known.silent, nil
@@ -30,9 +31,12 @@ function restore.run(call, args)
     io.stderr:write("esrun: warning: ", output.harmless(evidence.silence(anchor)), "\n")
   end
   for _, warning in ipairs(restored.warnings) do
-    io.stderr:write("esrun: warning: rolled back: ", output.harmless(warning), "\n")
+    io.stderr:write("esrun: warning: ", output.harmless(warning), "\n")
   end
-  if #restored.warnings > 0 then
+  if restored.foreign then
+    io.stderr:write("hint: verify and checkpoint go on refusing this store until that folder is moved away\n")
+  end
+  if #restored.warnings > (restored.foreign and 1 or 0) then
     io.stderr:write("hint: verify and checkpoint go on refusing this store until esrun checkpoint --accept-rollback\n")
   end
   if call.out.mode ~= "table" then
