@@ -53,19 +53,51 @@ static inline void pay(ledger *self, int times) {
     succeeds(&self->e, "Account", i % 2 == 0 ? "a" : "b", "pay", "{\"cents\":5}");
 }
 
+static inline void shell(const char *format, ...) {
+  char command[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(command, sizeof command, format, args);
+  va_end(args);
+  assert_int_equal(system(command), 0);
+}
+
+/* Keeps the store's file as it is now, and puts it back in place of what it has become. */
+static inline void keep_copy(ledger *self) {
+  es_close(self->e.rt);
+  shell("cp %s %s.old", self->store, self->store);
+  open_engine(&self->e, self->store);
+}
+
+static inline void put_copy_back(ledger *self) {
+  es_close(self->e.rt);
+  shell("cp %s.old %s && rm -f %s-wal %s-shm", self->store, self->store, self->store, self->store);
+  open_engine(&self->e, self->store);
+}
+
 static inline void reopen(ledger *self) {
   es_close(self->e.rt);
   self->e.rt = NULL;
   open_engine(&self->e, self->store);
 }
 
-static inline es_status try_sign(ledger *self, char **note, const char *key) {
+static inline es_status try_sign_with(ledger *self, char **note, const char *key,
+                                      bool accept_rollback) {
   es_checkpoint_options options = ES_CHECKPOINT_INIT;
   es_signing_key keys[] = {{.path = key}};
   options.keys = keys;
   options.key_count = 1;
   options.memory_path = self->memory;
+  options.accept_rollback = accept_rollback;
   return es_checkpoint(note, self->e.rt, &options, &self->e.err);
+}
+
+static inline es_status try_sign(ledger *self, char **note, const char *key) {
+  return try_sign_with(self, note, key, false);
+}
+
+static inline es_status try_accepting(ledger *self, char **note) {
+  return try_sign_with(self, note, self->key, true);
 }
 
 static inline char *sign(ledger *self) {
@@ -90,15 +122,6 @@ static inline es_status verify(ledger *self, es_verify_report *report, const cha
   options.anchor_count = anchor == NULL ? 0 : 1;
   options.jobs = jobs;
   return es_verify(report, self->e.rt, &options, &self->e.err);
-}
-
-static inline void shell(const char *format, ...) {
-  char command[1024];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(command, sizeof command, format, args);
-  va_end(args);
-  assert_int_equal(system(command), 0);
 }
 
 #endif

@@ -106,14 +106,10 @@ static void a_store_put_back_is_called_a_rollback(void **state) {
   es_verify_report report;
   pay(self, 3);
   reopen(self);
-  es_close(self->e.rt);
-  shell("cp %s %s.old", self->store, self->store);
-  open_engine(&self->e, self->store);
+  keep_copy(self);
   pay(self, 2);
   es_free(sign(self));
-  es_close(self->e.rt);
-  shell("cp %s.old %s && rm -f %s-wal %s-shm", self->store, self->store, self->store, self->store);
-  open_engine(&self->e, self->store);
+  put_copy_back(self);
   refuses_to_sign(self, ES_ERR_INTEGRITY, "rollback");
   assert_int_equal(verify(self, &report, NULL, 1), ES_ERR_INTEGRITY);
   assert_non_null(strstr(self->e.err.message, "rolled back"));
@@ -346,17 +342,9 @@ static void a_lost_key_is_replaced_when_told_so(void **state) {
 
 static void a_rollback_that_is_accepted_covers_the_memory_and_not_the_store(void **state) {
   ledger *self = *state;
-  es_checkpoint_options signing = ES_CHECKPOINT_INIT;
-  es_signing_key key = {.path = self->key};
   char *note;
-  signing.keys = &key;
-  signing.key_count = 1;
-  signing.memory_path = self->memory;
-  signing.accept_rollback = true;
   pay(self, 3);
-  es_close(self->e.rt);
-  shell("cp %s %s.old", self->store, self->store);
-  open_engine(&self->e, self->store);
+  keep_copy(self);
   pay(self, 2);
   es_free(sign(self));
   es_close(self->e.rt);
@@ -365,16 +353,14 @@ static void a_rollback_that_is_accepted_covers_the_memory_and_not_the_store(void
         " position = 5\"",
         self->store);
   open_engine(&self->e, self->store);
-  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_ERR_INTEGRITY);
-  es_close(self->e.rt);
-  shell("cp %s.old %s && rm -f %s-wal %s-shm", self->store, self->store, self->store, self->store);
-  open_engine(&self->e, self->store);
+  assert_int_equal(try_accepting(self, &note), ES_ERR_INTEGRITY);
+  put_copy_back(self);
   refuses_to_sign(self, ES_ERR_INTEGRITY, "rollback");
   assert_int_equal(count_events(&self->e, "$RollbackAccepted"), 0);
-  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_OK);
+  assert_int_equal(try_accepting(self, &note), ES_OK);
   es_free(note);
   assert_int_equal(count_events(&self->e, "$RollbackAccepted"), 1);
-  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_OK);
+  assert_int_equal(try_accepting(self, &note), ES_OK);
   es_free(note);
   assert_int_equal(count_events(&self->e, "$RollbackAccepted"),
                    1); /* there is nothing more to accept */

@@ -62,14 +62,10 @@ static void a_tree_that_is_not_that_of_the_events_is_not_signed(void **state) {
 
 static void a_checkpoint_in_the_store_cannot_be_accepted_away(void **state) {
   ledger *self = *state;
-  es_checkpoint_options signing = ES_CHECKPOINT_INIT;
-  es_signing_key key = {.path = self->key};
   char sql[256], *note;
   pay(self, 3);
   reopen(self);
-  es_close(self->e.rt);
-  shell("cp %s %s.old", self->store, self->store);
-  open_engine(&self->e, self->store);
+  keep_copy(self);
   pay(self, 2);
   es_free(sign(self));
   es_close(self->e.rt);
@@ -80,11 +76,7 @@ static void a_checkpoint_in_the_store_cannot_be_accepted_away(void **state) {
            "ATTACH '%s.new' AS newer; INSERT INTO checkpoints SELECT * FROM newer.checkpoints",
            self->store);
   tamper(self, sql);
-  signing.keys = &key;
-  signing.key_count = 1;
-  signing.memory_path = self->memory;
-  signing.accept_rollback = true;
-  assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_ERR_INTEGRITY);
+  assert_int_equal(try_accepting(self, &note), ES_ERR_INTEGRITY);
   assert_string_equal(self->e.err.code, "rollback");
   assert_non_null(strstr(self->e.err.message, "the store's last checkpoint"));
 }
@@ -151,26 +143,15 @@ static void a_key_given_twice_signs_once(void **state) {
 
 static void each_rollback_that_was_accepted_leaves_its_evidence(void **state) {
   ledger *self = *state;
-  es_checkpoint_options options = ES_CHECKPOINT_INIT;
-  es_signing_key key = {.path = self->key};
   char *note;
-  options.keys = &key;
-  options.key_count = 1;
-  options.memory_path = self->memory;
-  options.accept_rollback = true;
   pay(self, 2);
   reopen(self);
-  es_close(self->e.rt);
-  shell("cp %s %s.old", self->store, self->store);
-  open_engine(&self->e, self->store);
+  keep_copy(self);
   for (int round = 0; round < 2; round++) {
     pay(self, 3 - round);
     es_free(sign(self));
-    es_close(self->e.rt);
-    shell("cp %s.old %s", self->store, self->store);
-    open_engine(&self->e, self->store);
-    if (es_checkpoint(&note, self->e.rt, &options, &self->e.err) != ES_OK)
-      fail_msg("%s", self->e.err.message);
+    put_copy_back(self);
+    if (try_accepting(self, &note) != ES_OK) fail_msg("%s", self->e.err.message);
     es_free(note);
   }
   shell("test $(cat %s/*/*.rolled_back %s/*/*.rolled_back.2 | grep -c '^esrun/') = 2", self->memory,

@@ -1,6 +1,13 @@
 /* test_projection_rebuild: rebuilds, restores and changes of a module; before the first run; read-only. */
 #include "projection_place.h"
 
+/* A store whose projection has counted so many events. */
+static void open_counted(world *w, const char *store, int count) {
+  open_counter(w, store);
+  happen_often(w, count);
+  must_run(w, NULL);
+}
+
 /* ---- rebuilds ---- */
 
 /* Another reader while the new generation is being built. */
@@ -31,16 +38,13 @@ static int count_files(const char *store, const char *prefix) {
   return count;
 }
 
-/* covers E41 */
 /* covers E41: rows of before are gone, else the sum would be doubled */
 static void reads_go_on_while_a_rebuild_takes_over(void **state) {
   place *p = *state;
   world w, reader;
   onlooker o = {&reader, 0};
 
-  open_counter(&w, p->store);
-  happen_often(&w, 5000);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 5000);
   open_counter(&reader, p->store);
   assert_sum(&reader, 5000);
   assert_int_equal(es__projections_rebuild(w.projections, "counter", look, &o, &w.err), ES_OK);
@@ -61,9 +65,7 @@ static void a_rebuild_in_memory_takes_over_too(void **state) {
   world w;
 
   (void)state;
-  open_counter(&w, NULL);
-  happen_often(&w, 1500);
-  must_run(&w, NULL);
+  open_counted(&w, NULL, 1500);
   assert_int_equal(es__projections_rebuild(w.projections, "counter", NULL, NULL, &w.err), ES_OK);
   assert_sum(&w, 1500);
   assert_status_contains(&w, "\"generation\":2,\"building\":null");
@@ -74,9 +76,7 @@ static void a_rebuild_that_fails_leaves_the_old_rows(void **state) {
   place *p = *state;
   world w;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 800);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 800);
   world_close(&w);
   world_open(&w, p->store);
   must_declare(&w, "projections/counter.lua",
@@ -128,9 +128,7 @@ static void the_later_of_two_rebuilds_wins(void **state) {
   place *p = *state;
   world w, other;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 3000);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 3000);
   open_counter(&other, p->store);
   assert_int_equal(es__projections_rebuild(w.projections, "counter", rebuild_too, &other, &w.err),
                    ES_ERR_OTHER);
@@ -182,9 +180,7 @@ static void a_restored_store_asks_for_a_rebuild(void **state) {
   world w;
 
   keep_a_copy(p, copy, sizeof copy, 3);
-  open_counter(&w, p->store);
-  happen_often(&w, 2);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 2);
   world_close(&w);
   copy_file(p->store, copy);
   open_counter(&w, p->store);
@@ -200,9 +196,7 @@ static void a_forked_store_asks_for_a_rebuild(void **state) {
   world w;
 
   keep_a_copy(p, copy, sizeof copy, 3);
-  open_counter(&w, p->store);
-  happen_often(&w, 2);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 2);
   world_close(&w);
   copy_file(p->store, copy);
   open_counter(&w, p->store);
@@ -215,9 +209,7 @@ static void another_store_asks_for_a_rebuild(void **state) {
   place *p = *state;
   world w;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 5);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 5);
   world_close(&w);
   assert_int_equal(remove(p->store), 0);
   open_counter(&w, p->store);
@@ -230,9 +222,7 @@ static void a_changed_module_asks_for_a_rebuild(void **state) {
   place *p = *state;
   world w;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 5);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 5);
   world_close(&w);
   world_open(&w, p->store);
   assert_int_equal(declare(&w, "projections/counter.lua", counter, 2), ES_OK);
@@ -248,9 +238,7 @@ static void other_tables_are_not_read_before_the_rebuild(void **state) {
   place *p = *state;
   world w;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 5);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 5);
   world_close(&w);
   world_open(&w, p->store);
   assert_int_equal(
@@ -275,9 +263,7 @@ static void a_damaged_file_says_how_to_mend_it(void **state) {
   FILE *file;
   world w;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 5);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 5);
   world_close(&w);
   snprintf(path, sizeof path, "%s-projections/counter.1.db", p->store);
   file = fopen(path, "wb");
@@ -301,9 +287,7 @@ static void a_file_that_is_gone_is_made_again_or_asks_for_a_rebuild(void **state
   char path[160];
   world w;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 5);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 5);
   world_close(&w);
   snprintf(path, sizeof path, "%s-projections/counter.1.db", p->store);
   assert_int_equal(remove(path), 0);
@@ -346,9 +330,7 @@ static void a_read_only_runtime_reads_and_does_not_run(void **state) {
   world_options options = {.path = p->store, .read_only = true};
   world w;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 5);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 5);
   world_close(&w);
   world_open_with(&w, &options);
   must_declare(&w, "projections/counter.lua", counter);
@@ -366,9 +348,7 @@ static void appending_does_not_wait_for_a_projection(void **state) {
   es_projection *found;
   world w, other;
 
-  open_counter(&w, p->store);
-  happen_often(&w, 5);
-  must_run(&w, NULL);
+  open_counted(&w, p->store, 5);
   assert_int_equal(es__projections_find(&found, w.projections, "counter", &w.err), ES_OK);
   assert_int_equal(es__projection_file_exec(found->file, "BEGIN IMMEDIATE", &w.err), ES_OK);
   open_counter(&other, p->store);

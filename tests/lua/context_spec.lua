@@ -1,5 +1,5 @@
 -- es.context: who is acting, from trusted Lua.
-local support = dofile "tests/cli/support.lua"
+local bank = dofile "tests/lua/bank.lua"
 local esrun = require "esrun"
 
 -- luassert takes the position off a message; here it counts.
@@ -11,11 +11,8 @@ end
 describe("es.context", function()
   local es
 
-  before_each(function() es = assert(esrun.open { project = support.project(), store = ":memory:" }) end)
-  after_each(function()
-    es:close()
-    support.clean()
-  end)
+  before_each(function() es = bank.open() end)
+  after_each(bank.close)
 
   -- covers E21
   it("says nobody acts until a frame is entered", function()

@@ -1,27 +1,16 @@
 -- The host module: reading, projections, checks and values from trusted Lua.
-local support = dofile "tests/cli/support.lua"
+local bank = dofile "tests/lua/bank.lua"
 local esrun = require "esrun"
+local support = bank.support
 
 local JANE = { actor_id = "user:jane" }
 
 describe("esrun", function()
   local es
+  local as, open_account, move = bank.as, bank.open_account, bank.move
 
-  before_each(function() es = assert(esrun.open { project = support.project(), store = ":memory:" }) end)
-  after_each(function()
-    es:close()
-    support.clean()
-  end)
-
-  local function as(actor_id, f, ...) return es.context.run({ actor_id = actor_id }, f, ...) end
-
-  local function open_account(id)
-    return as("user:jane", function() return assert(es:execute("Account/" .. id, "open")) end)
-  end
-
-  local function move(id, cents, options)
-    return as("user:jane", function() return es:execute("Account/" .. id, "move", { cents = cents }, options) end)
-  end
+  before_each(function() es = bank.open() end)
+  after_each(bank.close)
 
   describe("reading", function()
     before_each(function()
