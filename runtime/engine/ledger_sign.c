@@ -217,9 +217,32 @@ static es_status sign(es_buf *note, signing *self, es_error *err) {
   return status;
 }
 
-/* Appends to the day's $audit stream that `to` signs from now on, beside `from`. */
+/* Appends to the day's $audit stream, unless such an event whose data begins with the first `same` bytes stands behind the
+ * position `after`: an earlier attempt got no further, as on a full disk. */
+static es_status record_once(es_runtime *rt, const char *type, const es_buf *data, size_t same,
+                             int64_t after, es_error *err) {
+  es_filter filter = ES_FILTER_INIT;
+  es_store_cursor *cursor = NULL;
+  const es_event *event = NULL;
+  bool found = false;
+
+  if (data->failed) return es__no_memory(err);
+  filter.event_type = type;
+  filter.after_position = after;
+  es_status status = es__store_read(&cursor, rt->store, &filter, err);
+  while (status == ES_OK && !found) {
+    status = es__store_next(&event, cursor, err);
+    if (status != ES_OK || event == NULL) break;
+    found = event->data.length >= same && memcmp(event->data.data, data->data, same) == 0;
+  }
+  es__store_cursor_close(cursor);
+  if (status != ES_OK || found) return status;
+  return es__audit_append(rt, type, "system:signer", data, err);
+}
+
+/* That `to` signs from now on, beside `from`; `after` is the size of the last checkpoint. */
 static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_vkey *to,
-                                 es_error *err) {
+                                 int64_t after, es_error *err) {
   char key[ES_KEY_TEXT_SIZE];
   es_buf data = {0};
   es_status status;
@@ -232,14 +255,14 @@ static es_status record_rotation(es_runtime *rt, const es_vkey *from, const es_v
   es__vkey_text(key, to);
   es__json_write_text(&data, es__text(key));
   es__buf_byte(&data, '}');
-  status = es__audit_append(rt, "$KeyRotated", "system:signer", &data, err);
+  status = record_once(rt, "$KeyRotated", &data, data.length, after, err);
   es__buf_free(&data);
   return status;
 }
 
 /* That a lost key is replaced by `to` without signing beside it. */
 static es_status record_replacement(es_runtime *rt, const es_note *last, const es_vkey *to,
-                                    es_error *err) {
+                                    int64_t after, es_error *err) {
   char key[ES_KEY_TEXT_SIZE];
   es_note_signer signer;
   es_buf data = {0}, name = {0};
@@ -261,16 +284,18 @@ static es_status record_replacement(es_runtime *rt, const es_note *last, const e
   es__json_write_text(&data, es__text(key));
   es__buf_byte(&data, '}');
   status = name.failed ? es__no_memory(err)
-                       : es__audit_append(rt, "$KeyReplaced", "system:signer", &data, err);
+                       : record_once(rt, "$KeyReplaced", &data, data.length, after, err);
   es__buf_free(&data);
   es__buf_free(&name);
   return status;
 }
 
-/* That what was signed is no longer there, and is not asked for any more. */
+/* That what was signed is no longer there, and is not asked for any more; said once of each head, however often an anchor that
+ * keeps it is overruled. */
 static es_status record_rollback(const signing *self, es_error *err) {
   es_buf data = {0};
   es_status status;
+  size_t same;
 
   if (!self->has_rejected) return ES_OK;
   es__buf_byte(&data, '{');
@@ -280,10 +305,11 @@ static es_status record_rollback(const signing *self, es_error *err) {
   es__buf_byte(&data, '"');
   es__json_write_key(&data, "signed_size");
   es__json_write_integer(&data, self->rejected.size);
+  same = data.length;
   es__json_write_key(&data, "size");
   es__json_write_integer(&data, self->size);
   es__buf_byte(&data, '}');
-  status = es__audit_append(self->rt, "$RollbackAccepted", "system:signer", &data, err);
+  status = record_once(self->rt, "$RollbackAccepted", &data, same, 0, err);
   es__buf_free(&data);
   return status;
 }
@@ -325,9 +351,9 @@ static es_status record_new_keys(signing *self, es_error *err) {
     for (size_t i = 0; status == ES_OK && i < self->key_count; i++) {
       if ((note.signed_by >> i & 1) == 1) continue;
       status = self->by_itself  ? refuse_new_key(&given[i], err)
-               : before != NULL ? record_rotation(self->rt, before, &given[i], err)
+               : before != NULL ? record_rotation(self->rt, before, &given[i], last.size, err)
                : self->options->replace_lost_key
-                   ? record_replacement(self->rt, &note, &given[i], err)
+                   ? record_replacement(self->rt, &note, &given[i], last.size, err)
                    : refuse_lost_key(&note, err);
     }
   }

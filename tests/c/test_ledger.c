@@ -368,6 +368,43 @@ static void a_rollback_that_is_accepted_covers_the_memory_and_not_the_store(void
   shell("ls %s/*/*.rolled_back >/dev/null", self->memory);
 }
 
+static bool know_an_anchor(void *data, const char *store_id, es_verify_options *evidence) {
+  (void)store_id;
+  evidence->anchors = data;
+  evidence->anchor_count = 1;
+  return true;
+}
+
+static void an_anchor_that_keeps_what_is_gone_is_overruled_with_one_event(void **state) {
+  ledger *self = *state;
+  es_checkpoint_options signing = ES_CHECKPOINT_INIT;
+  es_signing_key key = {.path = self->key};
+  es_anchor anchor = {"that never forgets", NULL};
+  char *note, *kept;
+  signing.keys = &key;
+  signing.key_count = 1;
+  signing.memory_path = self->memory;
+  signing.accept_rollback = true;
+  signing.consult = know_an_anchor;
+  signing.consult_data = &anchor;
+  pay(self, 3);
+  es_close(self->e.rt);
+  shell("cp %s %s.old", self->store, self->store);
+  open_engine(&self->e, self->store);
+  pay(self, 2);
+  anchor.note = kept = sign(self);
+  es_close(self->e.rt);
+  shell("cp %s.old %s && rm -f %s-wal %s-shm", self->store, self->store, self->store, self->store);
+  open_engine(&self->e, self->store);
+  for (int i = 0; i < 3; i++) {
+    pay(self, 1);
+    assert_int_equal(es_checkpoint(&note, self->e.rt, &signing, &self->e.err), ES_OK);
+    es_free(note);
+    assert_int_equal(count_events(&self->e, "$RollbackAccepted"), 1);
+  }
+  es_free(kept);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -389,6 +426,7 @@ int main(void) {
       T(while_a_key_is_replaced_both_sign),
       T(a_lost_key_is_replaced_when_told_so),
       T(a_rollback_that_is_accepted_covers_the_memory_and_not_the_store),
+      T(an_anchor_that_keeps_what_is_gone_is_overruled_with_one_event),
   };
   return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
 }
