@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-char *es__buf_reserve(es_buf *buf, size_t length) {
+char *es__buf_grow(es_buf *buf, size_t length) {
   if (buf->failed) return NULL;
   if (length > SIZE_MAX / 4 - buf->length) {
     buf->failed = true;
@@ -33,14 +33,6 @@ void es__buf_add(es_buf *buf, const void *bytes, size_t length) {
   if (length > 0) memcpy(room, bytes, length);
   buf->length += length;
   buf->data[buf->length] = '\0';
-}
-
-void es__buf_byte(es_buf *buf, char byte) {
-  char *room = es__buf_reserve(buf, 1);
-  if (room == NULL) return;
-  room[0] = byte;
-  room[1] = '\0';
-  buf->length++;
 }
 
 void es__buf_text(es_buf *buf, const char *text) { es__buf_add(buf, text, strlen(text)); }

@@ -17,11 +17,24 @@ typedef struct es_buf {
 } es_buf;
 
 void es__buf_add(es_buf *buf, const void *bytes, size_t length);
-void es__buf_byte(es_buf *buf, char byte);
 void es__buf_text(es_buf *buf, const char *text); /* NUL-terminated */
 void es__buf_format(es_buf *buf, const char *format, ...) ES_PRINTF(2, 3);
+char *es__buf_grow(es_buf *buf, size_t length); /* es__buf_reserve, when there is no room yet */
+
 /* Room for `length` more bytes to be written by the caller, who then adds to buf->length; NULL on failure. */
-char *es__buf_reserve(es_buf *buf, size_t length);
+static inline char *es__buf_reserve(es_buf *buf, size_t length) {
+  if (buf->failed || length >= buf->capacity - buf->length) return es__buf_grow(buf, length);
+  return buf->data + buf->length;
+}
+
+static inline void es__buf_byte(es_buf *buf, char byte) {
+  char *room = es__buf_reserve(buf, 1);
+  if (room == NULL) return;
+  room[0] = byte;
+  room[1] = '\0';
+  buf->length++;
+}
+
 void es__buf_clear(es_buf *buf); /* keeps the memory */
 void es__buf_free(es_buf *buf);
 /* Hands the bytes to the caller (free()), leaving the buffer empty; "" when nothing was added; NULL if it failed. */

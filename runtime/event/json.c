@@ -6,25 +6,20 @@
 #include "event/event.h"
 #include "json/writer.h"
 
-static void write_plain(es_buf *out, const char *key, const char *text) {
-  es__json_write_key(out, key);
-  es__json_write_text(out, es__text(text));
-}
+enum { ENVELOPE_ROOM = 900 }; /* of most events: no more than a guess */
 
-static void write_id(es_buf *out, const char *key, const uint8_t id[ES_ID_SIZE]) {
+/* ,"key": in one piece. The first key's comma is taken back by es_event_json. */
+#define WRITE_KEY(out, key) es__buf_add(out, ",\"" key "\":", sizeof(",\"" key "\":") - 1)
+#define WRITE_NULL(out, key) es__buf_add(out, ",\"" key "\":null", sizeof(",\"" key "\":null") - 1)
+
+static void write_id(es_buf *out, const uint8_t id[ES_ID_SIZE]) {
   char text[ES_ID_TEXT_SIZE];
   es_id_text(text, id);
-  write_plain(out, key, text);
-}
-
-static void write_text(es_buf *out, const char *key, es_text text) {
-  es__json_write_key(out, key);
-  es__json_write_text(out, text);
+  es__json_write_ascii(out, text, sizeof text - 1);
 }
 
 /* What the store has not stamped yet (a dry run's events) is absent: null. */
-static void write_stamped(es_buf *out, const char *key, int64_t value) {
-  es__json_write_key(out, key);
+static void write_stamped(es_buf *out, int64_t value) {
   if (value > 0) {
     es__json_write_integer(out, value);
   } else {
@@ -32,25 +27,36 @@ static void write_stamped(es_buf *out, const char *key, int64_t value) {
   }
 }
 
-static void write_time(es_buf *out, const char *key, int64_t time_us) {
+static void write_time(es_buf *out, int64_t time_us) {
   char text[ES_TIME_TEXT_SIZE];
   es_time_text(text, time_us);
-  write_plain(out, key, text);
+  es__json_write_ascii(out, text, strlen(text));
+}
+
+static void write_hash(es_buf *out, const uint8_t hash[ES_HASH_SIZE]) {
+  char hex[2 * ES_HASH_SIZE + 1];
+  es__hex(hex, hash, ES_HASH_SIZE);
+  es__json_write_ascii(out, hex, sizeof hex - 1);
 }
 
 static void write_hashes(es_buf *out, const es_event *event) {
   static const uint8_t zero[ES_HASH_SIZE];
-  char hex[2 * ES_HASH_SIZE + 1];
 
-  es__hex(hex, event->previous_hash, ES_HASH_SIZE);
-  bool first = event->position == 1 && memcmp(event->previous_hash, zero, ES_HASH_SIZE) == 0;
-  write_plain(out, "previous_hash", event->position < 1 ? NULL : first ? "GENESIS" : hex);
-  es__hex(hex, event->hash, ES_HASH_SIZE);
-  write_plain(out, "hash", event->position < 1 ? NULL : hex);
+  if (event->position < 1) {
+    WRITE_NULL(out, "previous_hash");
+    WRITE_NULL(out, "hash");
+    return;
+  }
+  WRITE_KEY(out, "previous_hash");
+  if (event->position == 1 && memcmp(event->previous_hash, zero, ES_HASH_SIZE) == 0)
+    es__buf_text(out, "\"GENESIS\"");
+  else
+    write_hash(out, event->previous_hash);
+  WRITE_KEY(out, "hash");
+  write_hash(out, event->hash);
 }
 
-static void write_payload(es_buf *out, const char *key, es_text text, es_event_form form) {
-  es__json_write_key(out, key);
+static void write_payload(es_buf *out, es_text text, es_event_form form) {
   if (form == ES_FORM_EXPORT || text.data == NULL) {
     es__json_write_text(out, text);
   } else {
@@ -64,30 +70,46 @@ es_status es_event_json(char **out, size_t *length, const es_event *event, es_ev
 
   *out = NULL;
   if (length != NULL) *length = 0;
-  es__buf_byte(&line, '{');
-  write_stamped(&line, "position", event->position);
-  write_id(&line, "event_id", event->event_id);
-  write_text(&line, "event_type", event->event_type);
-  write_text(&line, "aggregate_type", event->aggregate_type);
-  write_text(&line, "aggregate_id", event->aggregate_id);
-  write_stamped(&line, "version", event->version);
-  write_stamped(&line, "schema_version", event->schema_version);
-  write_text(&line, "tenant_id", event->tenant_id);
-  write_text(&line, "actor_id", event->actor_id);
-  write_id(&line, "correlation_id", event->correlation_id);
+  es__buf_reserve(&line, event->data.length + event->metadata.length + ENVELOPE_ROOM);
+  WRITE_KEY(&line, "position");
+  if (!line.failed) line.data[0] = '{';
+  write_stamped(&line, event->position);
+  WRITE_KEY(&line, "event_id");
+  write_id(&line, event->event_id);
+  WRITE_KEY(&line, "event_type");
+  es__json_write_text(&line, event->event_type);
+  WRITE_KEY(&line, "aggregate_type");
+  es__json_write_text(&line, event->aggregate_type);
+  WRITE_KEY(&line, "aggregate_id");
+  es__json_write_text(&line, event->aggregate_id);
+  WRITE_KEY(&line, "version");
+  write_stamped(&line, event->version);
+  WRITE_KEY(&line, "schema_version");
+  write_stamped(&line, event->schema_version);
+  WRITE_KEY(&line, "tenant_id");
+  es__json_write_text(&line, event->tenant_id);
+  WRITE_KEY(&line, "actor_id");
+  es__json_write_text(&line, event->actor_id);
+  WRITE_KEY(&line, "correlation_id");
+  write_id(&line, event->correlation_id);
   if (event->has_causation) {
-    write_id(&line, "causation_id", event->causation_id);
+    WRITE_KEY(&line, "causation_id");
+    write_id(&line, event->causation_id);
   } else {
-    write_plain(&line, "causation_id", NULL);
+    WRITE_NULL(&line, "causation_id");
   }
-  write_time(&line, "occurred_at", event->occurred_at);
+  WRITE_KEY(&line, "occurred_at");
+  write_time(&line, event->occurred_at);
   if (event->position > 0) {
-    write_time(&line, "recorded_at", event->recorded_at);
+    WRITE_KEY(&line, "recorded_at");
+    write_time(&line, event->recorded_at);
   } else {
-    write_plain(&line, "recorded_at", NULL);
+    WRITE_NULL(&line, "recorded_at");
   }
-  write_payload(&line, "data", event->data, form);
-  write_payload(&line, "metadata", event->metadata, form);
+  WRITE_KEY(&line, "data");
+  write_payload(&line, event->data, form);
+  WRITE_KEY(&line, "metadata");
+  write_payload(&line, event->metadata, form);
   write_hashes(&line, event);
   es__buf_byte(&line, '}');
   *out = es__buf_take(&line, length);

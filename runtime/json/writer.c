@@ -27,32 +27,51 @@ static char escape_of(unsigned char byte) {
   }
 }
 
-void es__json_write_string(es_buf *out, const char *text, size_t length) {
+/* Writes an escape of at most six bytes; returns what is behind it. */
+static char *write_escape(char *to, unsigned char byte) {
   static const char hex[] = "0123456789abcdef";
+
+  *to++ = '\\';
+  *to++ = escape_of(byte);
+  if (to[-1] != 'u') return to;
+  *to++ = '0';
+  *to++ = '0';
+  *to++ = hex[byte >> 4];
+  *to++ = hex[byte & 15];
+  return to;
+}
+
+void es__json_write_string(es_buf *out, const char *text, size_t length) {
+  char *to = es__buf_reserve(out, length + 2);
   bool high;
 
-  es__buf_byte(out, '"');
-  for (size_t at = 0; at < length;) {
+  if (to == NULL) return;
+  *to++ = '"';
+  for (size_t at = 0;;) {
     size_t end = es__json_plain_end(&high, text, length, at);
-    char *to = es__buf_reserve(out, end - at + 6); /* and an escape */
-    if (to == NULL) return;
-    memcpy(to, text + at, end - at);
+    if (end > at) memcpy(to, text + at, end - at);
     to += end - at;
-    at = end;
-    if (at < length) {
-      unsigned char byte = (unsigned char)text[at++];
-      *to++ = '\\';
-      *to++ = escape_of(byte);
-      if (to[-1] == 'u') {
-        *to++ = '0';
-        *to++ = '0';
-        *to++ = hex[byte >> 4];
-        *to++ = hex[byte & 15];
-      }
-    }
+    if (end == length) break;
     out->length = (size_t)(to - out->data);
+    to = es__buf_reserve(out, length - end + 7); /* the rest, an escape and the quote */
+    if (to == NULL) return;
+    to = write_escape(to, (unsigned char)text[end]);
+    at = end + 1;
   }
-  es__buf_byte(out, '"');
+  *to++ = '"';
+  *to = '\0';
+  out->length = (size_t)(to - out->data);
+}
+
+void es__json_write_ascii(es_buf *out, const char *text, size_t length) {
+  char *to = es__buf_reserve(out, length + 2);
+
+  if (to == NULL) return;
+  to[0] = '"';
+  memcpy(to + 1, text, length);
+  to[length + 1] = '"';
+  to[length + 2] = '\0';
+  out->length += length + 2;
 }
 
 void es__json_write_integer(es_buf *out, int64_t value) {

@@ -9,6 +9,8 @@
 
 void es__json_write_string(es_buf *out, const char *text,
                            size_t length); /* text must be valid UTF-8 */
+/* The same for what is known to need no escapes: ids, hashes, times. */
+void es__json_write_ascii(es_buf *out, const char *text, size_t length);
 void es__json_write_integer(es_buf *out, int64_t value);
 /* False, writing nothing, for NaN and infinities, which JSON cannot hold. */
 bool es__json_write_double(es_buf *out, double value);
