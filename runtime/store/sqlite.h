@@ -176,6 +176,12 @@ es_status es__sqlite_name_intern(int64_t *out, es_sqlite *store, es_name_kind ki
 /* The text of a name id, valid until the next call; ES_ERR_INTEGRITY names `position` when there is none. */
 es_status es__sqlite_name_get(es_text *out, es_sqlite *store, es_name_kind kind, int64_t name_id,
                               int64_t position, es_error *err);
+/* The name will be asked for in a moment: lets the processor fetch it meanwhile. */
+static inline void es__sqlite_expect_name(const es_sqlite *store, int64_t name_id) {
+  const es_name_slot *slot = &store->names_by_id[(uint64_t)name_id % ES__SQLITE_CACHE_SLOTS];
+  __builtin_prefetch(slot);
+  __builtin_prefetch(slot->name + 16);
+}
 es_status es__sqlite_stream_get(const es_stream_slot **out, es_sqlite *store, int64_t stream_id,
                                 int64_t position, es_error *err);
 /* stream_id 0 and version 0 when there is none. */

@@ -65,17 +65,21 @@ static bool take_text(es_text *out, sqlite3_value *value) {
   return true;
 }
 
-/* The column that is malformed, or NULL. Nobody else looks at the types of a stored event's columns (see sqlite_check.c). */
-static const char *take_columns(es_event *event, es_event_names *names, sqlite3_value **row) {
-  event->has_causation = sqlite3_value_type(row[CAUSATION_ID]) != SQLITE_NULL;
-  if (!take_blob(event->event_id, row[EVENT_ID], ES_ID_SIZE)) return "event_id";
+/* Both name the column that is malformed, or NULL. Nobody else looks at the types of a stored event's columns (see
+ * sqlite_check.c). */
+static const char *take_names(es_event_names *names, sqlite3_value **row) {
   if (!take_integer(&names->stream, row[STREAM])) return "stream_id";
-  if (!take_integer(&event->version, row[VERSION])) return "version";
   if (!take_integer(&names->tenant, row[TENANT])) return "tenant";
   if (!take_integer(&names->type, row[TYPE])) return "aggregate_type";
   if (!take_integer(&names->event_type, row[EVENT_TYPE])) return "event_type";
+  return take_integer(&names->actor, row[ACTOR]) ? NULL : "actor";
+}
+
+static const char *take_fields(es_event *event, sqlite3_value **row) {
+  event->has_causation = sqlite3_value_type(row[CAUSATION_ID]) != SQLITE_NULL;
+  if (!take_blob(event->event_id, row[EVENT_ID], ES_ID_SIZE)) return "event_id";
+  if (!take_integer(&event->version, row[VERSION])) return "version";
   if (!take_integer(&event->schema_version, row[SCHEMA_VERSION])) return "schema_version";
-  if (!take_integer(&names->actor, row[ACTOR])) return "actor";
   if (!take_blob(event->correlation_id, row[CORRELATION_ID], ES_ID_SIZE)) return "correlation_id";
   if (event->has_causation && !take_blob(event->causation_id, row[CAUSATION_ID], ES_ID_SIZE))
     return "causation_id";
@@ -90,9 +94,13 @@ static const char *take_columns(es_event *event, es_event_names *names, sqlite3_
 static es_status take_event(visit *self, sqlite3_value **row) {
   es_event *event = &self->event;
   es_event_names names;
-  const char *bad = take_columns(event, &names, row);
+  const char *bad = take_names(&names, row);
   char *room = self->names;
 
+  if (bad == NULL) {
+    es__sqlite_expect_name(self->store, names.actor); /* the most various of them */
+    bad = take_fields(event, row);
+  }
   if (bad != NULL)
     return es__sqlite_damage(self->store, event->position, "event", &self->why,
                              "its %s is malformed", bad);

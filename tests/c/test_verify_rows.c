@@ -56,6 +56,12 @@ static void skip_a_version(fixture *f) {
   update(f, "events", "events_no_update", "version = version + 1 WHERE position > 9");
 }
 
+static void take_the_first_event(fixture *f) {
+  char *trigger = ask(f, "SELECT sql FROM sqlite_schema WHERE name = 'events_no_delete'");
+  raw(f, "DROP TRIGGER events_no_delete; DELETE FROM events WHERE position = 1; %s", trigger);
+  free(trigger);
+}
+
 static void change_a_leaf(fixture *f) {
   update(f, "tiles", "tiles_no_change",
          "hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE tile = 0");
@@ -96,6 +102,7 @@ static void damage_elsewhere_is_named(void **state) {
                {hide_a_checkpoint, "missing from index checkpoints_by_size"},
                {add_a_stream, "there are streams up to 8, and events of streams up to 7"},
                {skip_a_version, "goes on from version"},
+               {take_the_first_event, "position_gap: it is the first event"},
                {change_a_leaf, "position 1: the tree has another hash of it than the chain"},
                {write_a_number_as_text, "non-INTEGER value in store.created_at"},
                {write_a_tile_as_text, "non-BLOB value in tiles.hashes"},
