@@ -23,9 +23,37 @@ describe("the Lua API's reference", function()
     assert.is_true(count > 25)
   end)
 
-  it("names every option of esrun.open", function()
-    for name in support.read(support.root .. "/lua/esrun/init.lua"):match("local OPTIONS = (%b{})"):gmatch "([%a_]+) = true" do
-      assert.is_truthy(text:find("`" .. name .. "`", 1, true), name)
+  it("names every function that there is", function()
+    local es <close> = assert(esrun.open { store = ":memory:" })
+    for name in support.read(support.root .. "/lua/esrun/runtime.lua"):gmatch "\nfunction Runtime:([%w_]+)" do
+      assert.is_truthy(text:find("es:" .. name .. "%f[^%w_]"), "es:" .. name)
     end
+    for part, module in pairs { context = es.context, audit = es.audit } do
+      for name in pairs(module) do
+        assert.is_truthy(text:find("es%." .. part .. "%." .. name .. "%f[^%w_]"), ("es.%s.%s"):format(part, name))
+      end
+    end
+    for name, value in pairs(esrun) do
+      -- run.lua sets esrun.defaults
+      if not name:find "^_" and name ~= "defaults" then assert.is_truthy(text:find("esrun%." .. name .. "%f[^%w_]"), name) end
+      local line = text:match("\n| (`esrun%." .. name .. "`[^\n]*)") or ""
+      for member, what in pairs(type(value) == "table" and value or {}) do
+        local told = line:find("%f[%w_]" .. member .. "%f[^%w_]") or text:find(("esrun.%s.%s"):format(name, member), 1, true)
+        assert.is_truthy(told or type(what) ~= "function", ("esrun.%s.%s"):format(name, member))
+      end
+    end
+  end)
+
+  it("names every option of every function that refuses others", function()
+    local count = 0
+    for _, source in ipairs { "init.lua", "runtime.lua", "ledger.lua" } do
+      for list, names in support.read(support.root .. "/lua/esrun/" .. source):gmatch "\nlocal ([%u_]+) = (%b{})" do
+        for name in names:gmatch "([%a_]+) = true" do
+          count = count + 1
+          assert.is_truthy(text:find("%f[%w_]" .. name .. "%f[^%w_]"), ("%s: %s of %s"):format(source, name, list))
+        end
+      end
+    end
+    assert.is_true(count > 40)
   end)
 end)
