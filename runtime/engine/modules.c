@@ -121,6 +121,14 @@ static es_status found_module(const walk *at, const char *relative) {
   return told(at->modules, shown, status, at->err);
 }
 
+/* A link to a folder above would go on for ever. */
+static es_status too_deep(const char *path, es_error *err) {
+  es__fail(err, ES_ERR_USAGE, "path_too_deep", "%s: there are more than %d folders below another",
+           path, FOLDER_DEPTH_MAX);
+  es__hint(err, "move it up, or remove a link that leads back");
+  return ES_ERR_USAGE;
+}
+
 static es_status walk_folder(const walk *at, const char *relative, int depth) {
   char path[PATH_MAX], below[PATH_MAX];
   struct dirent **entries = NULL;
@@ -143,7 +151,8 @@ static es_status walk_folder(const walk *at, const char *relative, int depth) {
         status =
             es__fail(at->err, ES_ERR_USAGE, "path_too_long", "%s: the path is too long", below);
       } else if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)) {
-        if (depth < FOLDER_DEPTH_MAX) status = walk_folder(at, below, depth + 1);
+        status =
+            depth < FOLDER_DEPTH_MAX ? walk_folder(at, below, depth + 1) : too_deep(path, at->err);
       } else if (is_lua_file(name)) {
         status = found_module(at, below);
       }

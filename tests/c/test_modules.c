@@ -200,6 +200,24 @@ static void folders_that_the_settings_name_must_be_there(void **state) {
   }
 }
 
+static void folders_nest_eight_deep_and_no_deeper(void **state) {
+  engine *self = *state;
+  char path[128];
+  int length = snprintf(path, sizeof path, "%s/lib", self->folder);
+
+  for (int depth = 1; depth <= 8; depth++) {
+    length += snprintf(path + length, sizeof path - (size_t)length, "/d");
+    assert_int_equal(mkdir(path, 0700), 0);
+  }
+  assert_int_equal(try_open(self, ":memory:"), ES_OK);
+  es_close(self->rt);
+  self->rt = NULL;
+  snprintf(path + length, sizeof path - (size_t)length, "/again");
+  assert_int_equal(symlink(".", path), 0); /* would go on for ever */
+  fails_to_open(self, ES_ERR_USAGE, "there are more than 8 folders below another");
+  assert_string_equal(self->err.code, "path_too_deep");
+}
+
 static void settings_of_another_user_are_refused(void **state) {
   engine *self = *state;
   char path[128];
@@ -344,6 +362,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(settings_are_data, set_up, tear_down),
       cmocka_unit_test_setup_teardown(folders_that_the_settings_name_must_be_there, set_up,
                                       tear_down),
+      cmocka_unit_test_setup_teardown(folders_nest_eight_deep_and_no_deeper, set_up, tear_down),
       cmocka_unit_test_setup_teardown(settings_of_another_user_are_refused, set_up, tear_down),
       cmocka_unit_test_setup_teardown(required_actors_are_a_setting, set_up, tear_down),
       cmocka_unit_test_setup_teardown(old_events_are_upcast, set_up, tear_down),
