@@ -2,7 +2,6 @@
 -- engine (C) calls it. Knows no store and no files.
 local support = require "es.support"
 local kernel = require "es.kernel"
-local schema = require "es.schema"
 
 local import_map = {}
 
@@ -53,12 +52,6 @@ function import_map.check(answer)
   local version = kernel.given(event.aggregate_type, event.event_type, 0, event.data)
   return event, version, kernel.event_plan(event.aggregate_type, event.event_type)
 end
-
--- Fits nearly every event that a mapping makes: the others are for `check`.
-import_map.plan = schema.compile({
-  aggregate_type = "string", aggregate_id = "string", event_type = "string", data = "table", occurred_at = "timestamp?",
-  id = "string?", actor_id = "string?",
-}, "es.import_map").plan
 
 --- What the mapping module returned must be the function.
 function import_map.take(map)

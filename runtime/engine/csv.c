@@ -149,6 +149,20 @@ static bool skip_mark(es_csv *csv, char byte) {
   return false;
 }
 
+/* How many of the bytes only add to the field at hand, whatever comes before and after them. */
+static size_t run_length(const es_csv *csv, const char *bytes, size_t length) {
+  static const bool ends_plain[256] = {
+      [0] = true, ['\n'] = true, ['\r'] = true, ['"'] = true, [','] = true};
+  static const bool ends_quoted[256] = {[0] = true, ['\n'] = true, ['"'] = true};
+  const bool *ends = csv->state == IN_QUOTED ? ends_quoted : ends_plain;
+  size_t at = 0;
+
+  if (csv->state != IN_QUOTED && csv->state != IN_PLAIN) return 0;
+  while (at < length && !ends[(unsigned char)bytes[at]])
+    at++;
+  return at;
+}
+
 es_status es__csv_next(bool *row, size_t *used, es_csv *csv, es_buf *out, const char *bytes,
                        size_t length, es_error *err) {
   es_status status = ES_OK;
@@ -157,6 +171,14 @@ es_status es__csv_next(bool *row, size_t *used, es_csv *csv, es_buf *out, const 
   *row = false;
   if (csv->line == 0) csv->line = 1;
   while (at < length && !*row && status == ES_OK) {
+    size_t run = run_length(csv, bytes + at, length - at);
+    if (run > 0) {
+      es__buf_add(&csv->fields, bytes + at, run);
+      at += run;
+      if (csv->fields.length > ES_CSV_ROW_MAX)
+        status = malformed(err, csv->row_line, "the row is longer than 16 MiB");
+      continue;
+    }
     char byte = bytes[at++];
     if (skip_mark(csv, byte)) continue;
     if (csv->mark > 0 && csv->mark < 3) {

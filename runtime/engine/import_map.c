@@ -18,20 +18,27 @@ static void make_id(uint8_t out[ES_ID_SIZE], const uint8_t hash[ES_HASH_SIZE]) {
 /* ---- the module ---- */
 
 /* What is kept in the registry under the address of the import, in this order, and lies on the stack while rows are mapped: the
- * mapping, functions and a plan of es.import_map, the event types that were met, and texts. */
+ * mapping, functions of es.import_map, the event types that were met, and texts. */
 enum {
   KEPT = 1, /* the table itself */
   MAP,
   LIST,
   CHECK,
-  PLAN,
   KNOWN, /* event type -> { aggregate type, version, plan of its data } */
   SOURCE,
   ACTOR,
   MEMBERS, /* names of an event's members */
   KEPT_END = MEMBERS + 7
 };
-enum { AGGREGATE_TYPE, AGGREGATE_ID, EVENT_TYPE, DATA, OCCURRED_AT, ID, ACTOR_ID };
+enum {
+  AGGREGATE_TYPE,
+  AGGREGATE_ID,
+  EVENT_TYPE,
+  DATA,
+  OCCURRED_AT,
+  ID,
+  ACTOR_ID
+}; /* from the fifth on optional */
 static const char *const member_names[] = {"aggregate_type", "aggregate_id", "event_type", "data",
                                            "occurred_at",    "id",           "actor_id"};
 
@@ -56,8 +63,6 @@ static int load(lua_State *L) {
   keep(L, 3, LIST);
   lua_getfield(L, 2, "check");
   keep(L, 3, CHECK);
-  lua_getfield(L, 2, "plan");
-  keep(L, 3, PLAN);
   lua_newtable(L);
   keep(L, 3, KNOWN);
   lua_pushstring(L, job->import->name);
@@ -148,13 +153,11 @@ static void raise_bad(lua_State *L, const char *what, const es_error *why) {
   es__domain_raise(L, &err);
 }
 
-/* Writes data, key and metadata one behind the other into import->scratch; their lengths come back. */
-static void write_texts(lua_State *L, es_import *import, int data, es_text key, int64_t number,
+/* Writes key and metadata behind the data that is in import->scratch; the three lengths come back. */
+static void write_texts(lua_State *L, es_import *import, es_text key, int64_t number,
                         lua_Integer ordinal, size_t lengths[3]) {
   es_buf *out = &import->scratch;
 
-  es__buf_clear(out);
-  es__lua_write_json(L, data, out, "data");
   lengths[0] = out->length;
   if (key.data != NULL) {
     es__buf_text(out, "id:");
@@ -185,18 +188,47 @@ static void check_actor(lua_State *L, const es_import *import, es_text actor) {
     raise_bad(L, "actor_id", &why);
 }
 
-/* The event at `at`, whose members lie above it, is of a type that was met and fits. */
-static bool fits(lua_State *L, int at, int64_t *version) {
-  int top = lua_gettop(L);
+/* What is known of an event once it is checked, beside its members. */
+typedef struct checked {
+  int64_t version;
+  int64_t occurred_at;
+  bool has_time;
+} checked;
 
+static bool read_time(lua_State *L, int index, checked *out) {
+  es_text time = text_at(L, index);
+
+  out->has_time = time.data != NULL;
+  return time.data == NULL ||
+         (strlen(time.data) == time.length && es_time_parse(&out->occurred_at, time.data));
+}
+
+/* Is the event at the top, whose members come to lie above it, a plain table of a type that was met, and does its data, which is
+ * written, fit? */
+static bool push_plain(lua_State *L, es_import *import, checked *out) {
+  int at = lua_gettop(L), found = 0;
+
+  if (lua_type(L, at) != LUA_TTABLE || lua_getmetatable(L, at)) return false;
+  for (int i = 0; i < KEPT_END - MEMBERS; i++) {
+    lua_pushvalue(L, MEMBERS + i);
+    int type = lua_rawget(L, at);
+    if (type != (i == DATA ? LUA_TTABLE : LUA_TSTRING) && (type != LUA_TNIL || i < OCCURRED_AT))
+      return false;
+    found += type != LUA_TNIL;
+  }
+  int top = lua_gettop(L);
   lua_pushvalue(L, at + 1 + EVENT_TYPE);
-  if (lua_rawget(L, KNOWN) != LUA_TTABLE) return false;
+  if (lua_rawget(L, KNOWN) != LUA_TTABLE || !es__lua_has_entries(L, at, found)) return false;
   lua_rawgeti(L, top + 1, 1);
   lua_rawgeti(L, top + 1, 2);
   lua_rawgeti(L, top + 1, 3);
-  *version = lua_tointeger(L, top + 3);
-  return lua_rawequal(L, top + 2, at + 1 + AGGREGATE_TYPE) &&
-         es__schema_fits(L, top + 4, at + 1 + DATA);
+  out->version = lua_tointeger(L, top + 3);
+  if (!read_time(L, at + 1 + OCCURRED_AT, out) ||
+      !lua_rawequal(L, top + 2, at + 1 + AGGREGATE_TYPE) ||
+      !es__schema_write(L, top + 4, at + 1 + DATA, &import->scratch))
+    return false;
+  lua_settop(L, top);
+  return true;
 }
 
 /* Has es.import_map check the event at the top, which raises what is wrong with it, and remembers its type. The event is replaced
@@ -221,27 +253,18 @@ static int64_t check(lua_State *L) {
   return version;
 }
 
-static void push_raw_members(lua_State *L, int at) {
-  for (int i = 0; i < KEPT_END - MEMBERS; i++) {
-    lua_pushvalue(L, MEMBERS + i);
-    lua_rawget(L, at);
-  }
-}
-
-/* Pushes the members of the event at the top, checked; returns its schema version. */
-static int64_t push_members(lua_State *L) {
+/* Pushes the members of the event at the top, checked, and writes its data. */
+static void push_members(lua_State *L, es_import *import, checked *out) {
   int at = lua_gettop(L);
-  int64_t version;
 
-  if (es__schema_fits(L, PLAN, at)) {
-    push_raw_members(L, at);
-    bool known = fits(L, at, &version);
-    lua_settop(L, known ? at + KEPT_END - MEMBERS : at);
-    if (known) return version;
-  }
-  version = check(L);
-  push_raw_members(L, at);
-  return version;
+  es__buf_clear(&import->scratch);
+  if (push_plain(L, import, out)) return;
+  lua_settop(L, at);
+  out->version = check(L);
+  for (int i = 0; i < KEPT_END - MEMBERS; i++)
+    lua_getfield(L, at, member_names[i]);
+  read_time(L, at + 1 + OCCURRED_AT, out);
+  es__lua_write_json(L, at + 1 + DATA, &import->scratch, "data");
 }
 
 /* The event at the top of the stack becomes one that waits. Whatever is allocated belongs to the import before anything can
@@ -251,18 +274,18 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
   int at = lua_gettop(L);
   size_t lengths[3];
   es_error why;
+  checked about;
   uint8_t hash[ES_HASH_SIZE];
 
-  int64_t version = push_members(L);
+  push_members(L, import, &about);
   es_text type = text_at(L, at + 1 + AGGREGATE_TYPE), id = text_at(L, at + 1 + AGGREGATE_ID);
   es_text event_type = text_at(L, at + 1 + EVENT_TYPE), key = text_at(L, at + 1 + ID);
-  es_text time = text_at(L, at + 1 + OCCURRED_AT), actor = text_at(L, at + 1 + ACTOR_ID);
-  es_text tenant = es__tenant(import->rt);
+  es_text actor = text_at(L, at + 1 + ACTOR_ID), tenant = es__tenant(import->rt);
   if (actor.data == NULL)
     actor = text_at(L, ACTOR);
   else
     check_actor(L, import, actor);
-  write_texts(L, import, at + 1 + DATA, key, job->number, ordinal, lengths);
+  write_texts(L, import, key, job->number, ordinal, lengths);
   const char *data = import->scratch.data;
   es_incoming *incoming =
       es__import_reserve(import, type.length + id.length + event_type.length + actor.length +
@@ -274,13 +297,13 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
                       .aggregate_id = place(&texts, id),
                       .event_type = place(&texts, event_type),
                       .actor_id = place(&texts, actor),
-                      .schema_version = version,
-                      .occurred_at = job->now};
+                      .schema_version = about.version,
+                      .occurred_at = about.has_time ? about.occurred_at : job->now};
   if (tenant.data != NULL) event->tenant_id = place(&texts, tenant);
   event->data = place(&texts, (es_text){data, lengths[0]});
   event->metadata = place(&texts, (es_text){data + lengths[0] + lengths[1], lengths[2]});
   incoming->line = import->row_lines[job->row];
-  incoming->any_time = time.data == NULL || !es_time_parse(&event->occurred_at, time.data);
+  incoming->any_time = !about.has_time;
   import->count++; /* the import's now */
   /* The key's scope is the tenant and the import's name, each ended by a NUL. */
   es__buf_clear(&import->rows_key);

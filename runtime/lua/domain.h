@@ -93,6 +93,11 @@ void es__lua_push_array_metatable(lua_State *L);
 
 /* Does the value fit the plan that es.schema made of a declaration? False also means: ask es.schema.check. */
 bool es__schema_fits(lua_State *L, int plan, int value);
+/* The same, and appends the value's canonical JSON. False, appending nothing, also for what es__lua_write_json() has to write:
+ * tables inside the table, and what cannot be stored. */
+bool es__schema_write(lua_State *L, int plan, int value, es_buf *out);
+/* Has the table that many entries? */
+bool es__lua_has_entries(lua_State *L, int table, lua_Integer count);
 
 /* ---- event objects (event_object.c) ---- */
 

@@ -7,6 +7,8 @@
 #include "base/id.h"
 #include "base/utf8.h"
 #include "lua/internal.h"
+#include "json/reader.h"
+#include "json/writer.h"
 
 typedef enum kind {
   ANY,
@@ -35,6 +37,7 @@ typedef struct field {
 } field;
 
 typedef struct plan {
+  bool writable; /* its names are UTF-8 and in the order of canonical JSON */
   lua_Integer count;
   field fields[];
 } plan;
@@ -106,6 +109,19 @@ static void push_more(lua_State *L, making *job, field *out, int type) {
   }
 }
 
+/* May the name at `index` follow the one before it in canonical JSON? */
+static bool is_next_name(lua_State *L, es_text *before, int index) {
+  es_text name = {NULL, 0};
+
+  if (lua_type(L, index) != LUA_TSTRING) return false;
+  name.data = lua_tolstring(L, index, &name.length);
+  size_t shared = name.length < before->length ? name.length : before->length;
+  int order = shared == 0 ? 0 : memcmp(before->data, name.data, shared);
+  bool follows = before->data == NULL || order < 0 || (order == 0 && before->length < name.length);
+  *before = name; /* the plan's table keeps it */
+  return follows && es__utf8_valid(name.data, name.length);
+}
+
 /* The type at the top becomes the plan's next field; popped. `parts` is the plan's table. */
 static void add_field(lua_State *L, making *job, plan *out, int parts) {
   field *to = &out->fields[out->count++];
@@ -147,7 +163,9 @@ static bool push_plan(lua_State *L, making *job, int type, bool is_element) {
   job->depth++;
   plan *out = lua_newuserdatauv(L, sizeof *out + (size_t)count * sizeof out->fields[0], 1);
   int self = names + 1, parts = names + 2, fields = names + 3;
+  es_text before = {NULL, 0};
   out->count = 0;
+  out->writable = !is_element;
   lua_newtable(L);
   lua_getfield(L, type, "fields");
   for (lua_Integer i = 1; i <= count; i++) {
@@ -157,6 +175,7 @@ static bool push_plan(lua_State *L, making *job, int type, bool is_element) {
       lua_rawgeti(L, names, i);
       lua_pushvalue(L, -1);
       lua_rawseti(L, parts, 2 * i - 1);
+      out->writable = is_next_name(L, &before, -1) && out->writable;
       lua_gettable(L, fields);
     }
     add_field(L, job, out, parts);
@@ -198,7 +217,7 @@ static lua_Integer character_count(const char *text, size_t length) {
 }
 
 static bool fits_field(lua_State *L, int parts, const field *of, lua_Integer number, int value);
-static bool fits_record(lua_State *L, int plan_index, int value);
+static bool fits_record(lua_State *L, int plan_index, int value, es_buf *out);
 
 /* As a method, which has bounded patterns. */
 static bool fits_pattern(lua_State *L, int parts, lua_Integer number, int value) {
@@ -289,7 +308,7 @@ static bool fits_table(lua_State *L, int parts, const field *of, lua_Integer num
     return !is_list;
   }
   lua_rawgeti(L, parts, 2 * number);
-  bool fits = fits_record(L, lua_gettop(L), value);
+  bool fits = fits_record(L, lua_gettop(L), value, NULL);
   lua_pop(L, 1);
   return fits;
 }
@@ -319,12 +338,11 @@ static bool fits_field(lua_State *L, int parts, const field *of, lua_Integer num
   }
 }
 
-/* As many entries as fields were found: no other names. */
-static bool has_entries(lua_State *L, int value, lua_Integer count) {
+bool es__lua_has_entries(lua_State *L, int table, lua_Integer count) {
   int top = lua_gettop(L);
 
   lua_pushnil(L);
-  while (count >= 0 && lua_next(L, value) != 0) {
+  while (count >= 0 && lua_next(L, table) != 0) {
     lua_pop(L, 1);
     count--;
   }
@@ -332,7 +350,34 @@ static bool has_entries(lua_State *L, int value, lua_Integer count) {
   return count == 0;
 }
 
-static bool fits_record(lua_State *L, int plan_index, int value) {
+/* Writes a member, its name below the value at the top; false for what es__lua_write_json() has to look at. */
+static bool write_member(lua_State *L, es_buf *out, const field *of, bool is_first) {
+  size_t length;
+  const char *text = lua_tolstring(L, -2, &length);
+
+  if (!is_first) es__buf_byte(out, ',');
+  es__json_write_string(out, text, length);
+  es__buf_byte(out, ':');
+  switch (lua_type(L, -1)) {
+  case LUA_TBOOLEAN:
+    es__buf_text(out, lua_toboolean(L, -1) ? "true" : "false");
+    return true;
+  case LUA_TSTRING:
+    text = lua_tolstring(L, -1, &length);
+    if (of->kind != STRING && !es__utf8_valid(text, length)) return false;
+    es__json_write_string(out, text, length);
+    return true;
+  case LUA_TNUMBER:
+    if (!lua_isinteger(L, -1)) return es__json_write_double(out, lua_tonumber(L, -1));
+    es__json_write_integer(out, lua_tointeger(L, -1));
+    return true;
+  default:
+    return false;
+  }
+}
+
+/* Also writes the table if `out` is not NULL; false then also for one that is not written here. */
+static bool fits_record(lua_State *L, int plan_index, int value, es_buf *out) {
   const plan *of = lua_touserdata(L, plan_index);
   lua_Integer found = 0;
   int top = lua_gettop(L);
@@ -343,16 +388,18 @@ static bool fits_record(lua_State *L, int plan_index, int value) {
   for (lua_Integer i = 1; i <= of->count && fits; i++) {
     const field *wanted = &of->fields[i - 1];
     lua_rawgeti(L, top + 1, 2 * i - 1);
+    if (out != NULL) lua_pushvalue(L, -1);
     if (lua_rawget(L, value) == LUA_TNIL) {
       fits = wanted->optional;
     } else {
-      fits = fits_field(L, top + 1, wanted, i, top + 2);
+      fits = fits_field(L, top + 1, wanted, i, lua_gettop(L)) &&
+             (out == NULL || write_member(L, out, wanted, found == 0));
       found++;
     }
     lua_settop(L, top + 1);
   }
   lua_settop(L, top);
-  return fits && has_entries(L, value, found);
+  return fits && es__lua_has_entries(L, value, found);
 }
 
 static bool is_plan(lua_State *L, int index) {
@@ -366,7 +413,22 @@ bool es__schema_fits(lua_State *L, int plan_index, int value) {
   bool is_array;
 
   return is_plan(L, plan_index) && is_plain(L, value, &is_array) && !is_array &&
-         fits_record(L, lua_absindex(L, plan_index), lua_absindex(L, value));
+         fits_record(L, lua_absindex(L, plan_index), lua_absindex(L, value), NULL);
+}
+
+bool es__schema_write(lua_State *L, int plan_index, int value, es_buf *out) {
+  size_t start = out->length;
+  bool is_array;
+
+  if (!is_plan(L, plan_index) || !is_plain(L, value, &is_array) || is_array) return false;
+  const plan *of = lua_touserdata(L, plan_index);
+  es__buf_byte(out, '{');
+  bool written =
+      of->writable && fits_record(L, lua_absindex(L, plan_index), lua_absindex(L, value), out);
+  es__buf_byte(out, '}');
+  if (written && !out->failed && out->length - start <= ES_JSON_MAX_BYTES) return true;
+  out->length = start;
+  return false;
 }
 
 /* fits(plan, value): true, or false when es.schema_check must be asked. */

@@ -169,12 +169,71 @@ static void a_large_or_deep_type_is_checked_all_the_same(void **state) {
          "truenil");
 }
 
+/* ---- writing what fits ---- */
+
+typedef struct writing {
+  const char *text; /* returns { fields }, { value } */
+  es_buf quick, slow;
+  bool written;
+} writing;
+
+static int write_both_ways(lua_State *L) {
+  writing *job = lua_touserdata(L, 1);
+
+  es__domain_load(L, job->text, strlen(job->text), "aggregates/x.lua");
+  lua_getfield(L, 2, "plan");
+  lua_getfield(L, 2, "value");
+  job->written = es__schema_write(L, 3, 4, &job->quick);
+  es__lua_write_json(L, 4, &job->slow, "data");
+  return 0;
+}
+
+static void expect_written(const char *fields, const char *value, bool written) {
+  writing job = {0};
+  es_error err = ES_ERROR_INIT;
+  char text[1024];
+
+  snprintf(text, sizeof text,
+           "local schema = require 'es.schema' return { plan = schema.compile({ %s }, 'x').plan, "
+           "value = { %s } }",
+           fields, value);
+  job.text = text;
+  es__buf_text(&job.quick, "before");
+  if (es__domain_run(domain, write_both_ways, &job, &err) != ES_OK) fail_msg("%s", err.message);
+  if (job.written != written) fail_msg("%s", value);
+  assert_memory_equal(job.quick.data, "before", 6);
+  if (written) {
+    assert_string_equal(job.quick.data + 6, job.slow.data);
+    assert_int_equal(job.quick.length - 6, job.slow.length);
+  }
+  if (!written) assert_int_equal(job.quick.length, 6);
+  es__buf_free(&job.quick);
+  es__buf_free(&job.slow);
+}
+
+static void what_fits_is_written_as_everywhere_else(void **state) {
+  (void)state;
+  expect_written("b = 'integer', a = 'number?', ['a b'] = 'any?', Z = 'boolean?'",
+                 "b = -7, a = 1.0, ['a b'] = '\\n\"x\" Zo\\u{eb}', Z = false", true);
+  expect_written("b = 'integer', a = 'number?'", "b = math.mininteger", true);
+  expect_written("ab = 'string', a = 'string', ['a\\0'] = 'string', B = 'string'",
+                 "ab = '', a = '\\0', ['a\\0'] = 'x', B = '\\31\\127'", true);
+  expect_written("a = 'any'", "a = 0.1", true);
+  expect_written("", "", true);
+  expect_written("a = 'any'", "a = {}", false);
+  expect_written("a = 'any'", "a = require 'es'.null", false);
+  expect_written("a = 'list'", "a = { 1 }", false);
+  expect_written("a = 'integer'", "a = 1, b = 2", false);
+  expect_written("a = 'integer', b = 'integer'", "a = 1", false);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_quick_answer_is_the_slow_one),
       cmocka_unit_test(names_that_are_not_declared_do_not_fit),
       cmocka_unit_test(a_forged_plan_is_no_plan),
       cmocka_unit_test(tampered_types_do_no_harm),
+      cmocka_unit_test(what_fits_is_written_as_everywhere_else),
       cmocka_unit_test(a_large_or_deep_type_is_checked_all_the_same),
   };
   return cmocka_run_group_tests(tests, open_domain, close_domain);
