@@ -104,4 +104,40 @@ describe("an anchor", function()
     assert.matches("this is a private key", refused.err, 1, true)
     assert.not_matches("secret", refused.err, 1, true)
   end)
+
+  it("is no part of a store, of the signer's memory or of the keys", function()
+    local p = project()
+    p.must "keygen"
+    p.must("project", "run")
+    p.must("checkpoint", "--out", p.home .. "/note")
+    p.shell "ln -s store.db link.db; ln -s . folder"
+    local place = p.folder .. "/"
+    local projection = p.shell("ls store.db-projections").out:match "%S+"
+    local store_id = p.shell("basename -s .key $HOME/.local/share/esrun/keys/*").out:match "%S+"
+    for file, what in pairs {
+      [place .. "store.db"] = "a store, or a part of one", [place .. "store.db-wal"] = "a store, or a part of one",
+      [place .. "folder/store.db-shm"] = "a store, or a part of one", [place .. "link.db"] = "a store, or a part of one",
+      [place .. "store.db-queue"] = "a store, or a part of one",
+      [place .. "store.db-projections/" .. projection] = "a store, or a part of one",
+      [place .. "store.db-projections/new"] = "a store, or a part of one",
+      [p.home .. "/.local/state/esrun/signer/new"] = "in the signer's memory",
+      [p.home .. "/.local/share/esrun/keys/{store}.key"] = "a signing key, or this configuration",
+      [p.home .. "/.config/esrun/config.lua"] = "a signing key, or this configuration",
+    } do
+      p.config(("return { checkpoint = { events = 1 }, anchors = { { file = %q } } }"):format(file))
+      local secrets = "cat $HOME/.local/share/esrun/keys/* $HOME/.config/esrun/config.lua"
+      local before, named = p.shell(secrets).out, file:gsub("{store}", store_id)
+      for _, command in ipairs { "verify", "checkpoint" } do
+        local refused = p.run(command)
+        assert.equal(2, refused.status, file)
+        assert.matches("the anchor " .. named .. " is " .. what .. "\nhint: name another file", refused.err, 1, true)
+      end
+      local moved = p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane")
+      assert.equal(0, moved.status)
+      assert.matches("warning: the anchor ", moved.err, 1, true)
+      assert.equal(before, p.shell(secrets).out)
+    end
+    p.shell "rm $HOME/.config/esrun/config.lua"
+    p.must "verify"
+  end)
 end)

@@ -18,6 +18,22 @@ end
 
 local function file_path(anchor, store_id) return (anchor.file:gsub("{store}", store_id)) end
 
+local function git_path(anchor, store_id) return anchor.git .. "/" .. store_id .. ".checkpoint" end
+
+-- An anchor vouches for nothing that lies in what it shall be compared with, and a checkpoint written there would destroy it.
+local function check_place(path, config, store_id)
+  local function refuse(what)
+    errors.usage(("the anchor %s is %s"):format(path, what), "name another file, best on another disk, in " .. user.config_path())
+  end
+  if result_file.is_of_a_store(path) then refuse "a store, or a part of one" end
+  local real, memory = result_file.resolve(path), files.real_path(user.memory_path())
+  if real and memory and real:sub(1, #memory + 1) == memory .. "/" then refuse "in the signer's memory" end
+  local identity = files.identity(path)
+  for _, key in ipairs { user.config_path(), user.key_path(store_id), table.unpack(config.keys or {}) } do
+    if identity and identity == files.identity(key) then refuse "a signing key, or this configuration" end
+  end
+end
+
 -- A file's text; of a pipe or a device nothing, for it may never end. Else nil and why. One that is there and cannot be read ends
 -- the command: what it says may be the one thing that matters.
 local function read_file(path)
@@ -51,9 +67,11 @@ function anchors.read(config, store_id)
   for _, anchor in each(config, store_id) do
     if anchor.file then
       local path = file_path(anchor, store_id)
+      check_place(path, config, store_id)
       add(path, read_file(path))
     end
     if anchor.git then
+      check_place(git_path(anchor, store_id), config, store_id)
       local git = ("git -C %s show HEAD:%s.checkpoint 2>/dev/null"):format(user.quote(anchor.git), store_id)
       add(anchor.git, output_of(git), "it is no repository, or has no checkpoint of this store")
     end
@@ -90,9 +108,9 @@ local function write_file(path, note, accept_rollback)
   return result_file.write(path, note)
 end
 
-local function write_git(folder, store_id, note, accept_rollback)
-  local name = store_id .. ".checkpoint"
-  local done, why = write_file(folder .. "/" .. name, note, accept_rollback)
+local function write_git(anchor, store_id, note, accept_rollback)
+  local folder, name = anchor.git, store_id .. ".checkpoint"
+  local done, why = write_file(git_path(anchor, store_id), note, accept_rollback)
   if not done then return nil, why end
   local git = "git -C " .. user.quote(folder) .. " "
   local commands = git .. "add " .. name .. " && { " .. git .. "diff --cached --quiet -- " .. name .. " || " .. git
@@ -123,7 +141,7 @@ function anchors.write(config, store_id, note, accept_rollback)
       local path = file_path(anchor, store_id)
       try(path, write_file(path, note, accept_rollback))
     end
-    if anchor.git then try(anchor.git, write_git(anchor.git, store_id, note, accept_rollback)) end
+    if anchor.git then try(anchor.git, write_git(anchor, store_id, note, accept_rollback)) end
     if anchor.command then try(anchor.command, write_command(anchor.command, store_id, note)) end
   end
   return not failed or nil, failed

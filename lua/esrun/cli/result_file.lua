@@ -22,8 +22,8 @@ function result_file.want_folder(path, doing)
   errors.fail(1, ("%s %s: there is no folder %s"):format(doing, path, folder), "make it: mkdir -p " .. folder)
 end
 
--- The path without links; of a file that is not there, its folder's and its name.
-local function resolve(path)
+--- The path without links; of a file that is not there, its folder's and its name. Else nil and why.
+function result_file.resolve(path)
   local real, why = files.real_path(path)
   if real then return real end
   if files.is_link(path) then return nil, ("%s: a symbolic link that leads nowhere (%s)"):format(path, why) end
@@ -40,10 +40,25 @@ local function store_path(es)
   end
 end
 
+--- Whether a path is a store's file, or one of those that belong to it, of whatever store.
+function result_file.is_of_a_store(path)
+  local real = result_file.resolve(path)
+  if not real then return false end
+  local function is_database(name)
+    local file <close> = files.kind(name) == "file" and io.open(name, "rb") or nil
+    return file and file:read(15) == "SQLite format 3"
+  end
+  for _, ending in ipairs(BESIDE) do
+    local name = real:match("^(.+)" .. ending:gsub("%-", "%%-") .. "$") or real:match("^(.+)" .. ending:gsub("%-", "%%-") .. "/")
+    if name and is_database(name) then return true end
+  end
+  return is_database(real)
+end
+
 --- Refuses a path that is the open store's file, or one of those that belong to it.
 function result_file.check(path, es)
   local store = store_path(es)
-  local real, own = resolve(path), resolve(store)
+  local real, own = result_file.resolve(path), result_file.resolve(store)
   local identity = files.identity(path)
   local function compare(file)
     if real == file or identity and identity == files.identity(file) then
@@ -82,7 +97,7 @@ end
 
 -- Into a file of a name that nobody else has, which takes the place of `path` when it is whole.
 local function replace(path, fill)
-  local real, why = resolve(path)
+  local real, why = result_file.resolve(path)
   if not real then return nil, why end
   local part = result_file.part(real)
   local file

@@ -18,6 +18,9 @@ end
 --- Where the signing key of a store is kept unless said otherwise.
 function user.key_path(store_id) return folder("XDG_DATA_HOME", "/.local/share") .. "/keys/" .. store_id .. ".key" end
 
+--- What the signer remembers of all stores.
+function user.memory_path() return folder("XDG_STATE_HOME", "/.local/state") .. "/signer" end
+
 function user.config_path() return folder("XDG_CONFIG_HOME", "/.config") .. "/config.lua" end
 
 function user.quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
