@@ -88,6 +88,69 @@ describe("the command line's reference", function()
   end)
 end)
 
+describe("what the reference says of JSON", function()
+  lazy_teardown(support.clean)
+
+  it("names every member that a command answers", function()
+    local folder, home = support.new_folder(), support.new_folder() -- the signer's key and memory are not the tester's
+    local answered = 0
+    local function run(...)
+      local words = { ("unset XDG_STATE_HOME XDG_DATA_HOME XDG_CONFIG_HOME; HOME='%s'"):format(home), support.quote(support.bin) }
+      for _, word in ipairs { ... } do words[#words + 1] = support.quote(word) end
+      local result = support.shell(folder, table.concat(words, " "))
+      assert.equal(0, result.status, result.err)
+      return result
+    end
+    local function answers(command, ...)
+      local result = run(command, "--output", "json", ...)
+      local value = cjson.decode(result.out)
+      local section = support.read(support.root .. "/docs/reference/cli.md"):match("\n## esrun " .. command:gsub("%-", "%%-")
+        .. "\n(.-)\n## ")
+      for name in pairs(value[1] or value) do
+        assert.is_truthy(section:find("`" .. name .. "`", 1, true), ("esrun %s: says nothing of %s"):format(command, name))
+        answered = answered + 1
+      end
+      return value
+    end
+    answers("init", "--template", "document")
+    local reply = answers("exec", "Document/1", "create", "title=a", "content=b", "--as", "user:jane")
+    support.write(folder .. "/commands.jsonl",
+      '{"target":"Document/2","command":"create","params":{"title":"a","content":"b"},"actor_id":"user:x"}\n')
+    answers("batch", "commands.jsonl")
+    answers("show", "Document/1")
+    answers "replay"
+    for _, action in ipairs { "list", "run", "status" } do answers("project", action) end
+    answers "verify"
+    answers "doctor"
+    answers "lint"
+    answers "config"
+    answers "migrate"
+    answers "help"
+    local vkey = answers("keygen").vkey
+    answers "checkpoint"
+    local id = reply.events[1].event_id
+    support.write(folder .. "/one.proof", answers("prove", id).proof)
+    answers("verify-proof", "one.proof", "--key", vkey)
+    answers("export", "--bundle", "bundle")
+    answers("export", "-o", "list.json")
+    run("export", "-o", "all.jsonl")
+    answers("import", "all.jsonl")
+    answers("backup", "backup.db")
+    answers("restore", "backup.db", "--store", "restored.db")
+    assert.is_true(answered > 80)
+  end)
+
+  it("names every member of a line of batch, with its kind", function()
+    local made, told = {}, {}
+    local source = support.read(support.root .. "/lua/esrun/cli/batch.lua"):match "local MEMBERS = (%b{})"
+    for name, kind in source:gmatch '([%l_]+) = "(%l+)"' do made[name] = kind end
+    local section = support.read(support.root .. "/docs/reference/cli.md"):match "| member of a line |(.-)\n\n"
+    for name, kind in section:gmatch "\n| `([%l_]+)` | (%l+):" do told[name] = kind end
+    assert.same(made, told)
+    assert.equal("integer", made.expect)
+  end)
+end)
+
 describe("bringing the reference up to date", function()
   local CODE = "# C\n\n<!-- begin c -->\nnew\n<!-- end c -->\n\n## a\n\n<!-- begin a -->\nA\n<!-- end a -->\n\n"
     .. "## b\n\n<!-- begin b -->\nB\n<!-- end b -->\n"
