@@ -216,6 +216,8 @@ es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path, es_
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (rt->in_transaction)
     return es__fail(err, ES_ERR_USAGE, "in_transaction", "commit the open transaction first");
+  if (path[0] == '\0')
+    return es__fail(err, ES_ERR_USAGE, "no_name", "the name of the new file is empty");
   if (exists(path)) return refuse_taken(path, err);
   status = copy_store(&report, rt->store, rt->store_path, path, progress, progress_data, err);
   if (status == ES_OK && out != NULL) *out = report;

@@ -150,7 +150,10 @@ static es_status read_members(line_parser *parser) {
   es_status status = next_token(parser);
 
   if (status == ES_OK && !is(parser, ES_JSON_OBJECT_BEGIN))
-    return wrong(parser, "an event is a JSON object");
+    return wrong(parser, is(parser, ES_JSON_ARRAY_BEGIN)
+                             ? "an event is a JSON object, one a line, and this is a list: was it "
+                               "exported with --output json? Leave that out"
+                             : "an event is a JSON object");
   while (status == ES_OK && (status = next_token(parser)) == ES_OK && is(parser, ES_JSON_KEY)) {
     int member = find_member(parser->token.text, next);
     if (member == MEMBER_COUNT) return take_member(parser, member);

@@ -23,7 +23,7 @@ typedef struct es_limits {
   size_t memory_used;
   size_t memory_limit;
   es_limit hit;        /* what stopped the run, until it ends */
-  char where[128];     /* "aggregates/x.lua:12", or "" */
+  char where[256];     /* "aggregates/x.lua:12", or "" */
   int64_t deadline_us; /* of the thread's processor time; with a count hook */
   unsigned ticks;      /* since the clock was last read; with a count hook */
   bool has_timer;

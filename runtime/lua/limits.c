@@ -83,7 +83,9 @@ bool es__lua_where(char *out, size_t size, lua_State *L, int level) {
   for (; lua_getstack(L, level, &ar); level++) {
     if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) continue;
     if (ar.source[0] == '=' && found) continue; /* built-in modules' names start so */
-    snprintf(out, size, "%s:%d", ar.short_src, ar.currentline);
+    /* A project's own name whole: Lua's short one is cut at 60 bytes. */
+    snprintf(out, size, "%s:%d", ar.source[0] == '@' ? ar.source + 1 : ar.short_src,
+             ar.currentline);
     if (ar.source[0] != '=') return true;
     found = true;
   }

@@ -132,7 +132,7 @@ static int is_event(lua_State *L) {
 
 /* caller([level]): "file.lua:LINE" of the nearest frame of project code, from the function that called `caller` upward. */
 static int caller(lua_State *L) {
-  char where[128];
+  char where[256];
   lua_Integer level = luaL_optinteger(L, 1, 1);
 
   luaL_argcheck(L, level >= 0 && level < 1000, 1, "level out of range");

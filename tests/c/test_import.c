@@ -329,7 +329,8 @@ static void unknown_missing_and_mistyped_members_are_refused(void **state) {
       {".", "", "a time such as"},
       {"\\\"cents\\\":-7", "\\\"cents\\\":-7.00", "data is not canonical JSON"},
       {"\"metadata\":\"{", "\"metadata\":\"", "metadata is not a JSON object"},
-      {"{\"position\"", "[{\"position\"", "an event is a JSON object"},
+      {"{\"position\"", "[{\"position\"", "one a line, and this is a list: was it exported with"},
+      {"{\"position\"", "7 {\"position\"", "an event is a JSON object"},
       {"\"hash\":\"", "\"hash\":\"g", "64 hexadecimal digits are expected"},
       {"\"event_id\":\"", "\"event_id\":\"g", "a UUID is expected"},
   };

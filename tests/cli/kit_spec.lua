@@ -19,6 +19,10 @@ end
 describe("esrun init", function()
   after_each(function() support.clean() end)
 
+  it("says how to go to a folder with any name", function()
+    assert.matches("\n  cd 'my shop'\n", run(support.new_folder(), "init", "my shop").out, 1, true)
+  end)
+
   for _, template in ipairs { "document", "orders", "blank" } do
     it("writes a project that runs, with specifications that pass: " .. template, function()
       local folder = support.new_folder()
@@ -146,6 +150,9 @@ end)
     assert.equal(5, result.status)
     assert.matches("there is no folder spec", result.err, 1, true)
     assert.equal(5, run("/", "test").status)
+    result = run_specs(folder, "spec", "spec/acount_spec.lua")
+    assert.equal(5, result.status)
+    assert.equal("esrun: test: there is no file or folder spec/acount_spec.lua\n", result.err)
   end)
 end)
 
@@ -193,7 +200,8 @@ print((require "beside"))
       ["three.lua"] = "return 3", ["raise.lua"] = "local function deep() error 'no luck' end\ndeep()",
       ["refused.lua"] = "local es = assert(require 'esrun'.open { store = ':memory:' })\n"
         .. "for _ in es:rows('nothing', 'x') do end",
-      ["wrong.lua"] = "x = = 1",
+      ["wrong.lua"] = "x = = 1", ["binary.lua"] = "\27Lua", ["table.lua"] = "error { why = 'so' }",
+      ["message.lua"] = "error { message = 'so' }", ["nothing.lua"] = "error()", ["many.lua"] = "return 256",
     }
     assert.equal(3, run(folder, "run", "three.lua").status)
     local result = run(folder, "run", "raise.lua")
@@ -203,8 +211,19 @@ print((require "beside"))
     result = run(folder, "run", "refused.lua")
     assert.equal(5, result.status)
     assert.matches("there is no projection", result.err)
-    assert.equal(8, run(folder, "run", "wrong.lua").status)
-    assert.equal(5, run(folder, "run", "nothing.lua").status)
+    for script, want in pairs {
+      ["wrong.lua"] = "8 esrun: run: wrong.lua:1: unexpected symbol near '='\n",
+      ["binary.lua"] = "8 esrun: run: binary.lua: attempt to load a binary chunk (mode is 't')\n",
+      ["table.lua"] = "8 esrun: run: an error raised { why = \"so\" }\n",
+      ["message.lua"] = "8 esrun: run: so\n",
+      ["nothing.lua"] = "8 esrun: run: an error without a message\nhint: it came from nothing.lua:1: in main chunk\n",
+      ["many.lua"] = "1 esrun: run: many.lua returned 256, which is no exit status\n"
+        .. "hint: return a number from 0 to 255, or nothing\n",
+    } do
+      result = run(folder, "run", script)
+      assert.equal(want, ("%d %s"):format(result.status, result.err))
+    end
+    assert.equal(5, run(folder, "run", "absent.lua").status)
     assert.equal(2, run(folder, "run").status)
   end)
 end)

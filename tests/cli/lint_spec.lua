@@ -247,6 +247,21 @@ end } }
     end
   end)
 
+  it("names modules of long names, and folders that are no projects", function()
+    local long = ("aggregates/%s/long.lua"):format(("folder"):rep(12))
+    for text, want in pairs {
+      ["x = 1"] = long .. ":1 load", [HEAD .. "local A = es.aggregate 'A'\nA.x = 1\nreturn A"] = long .. ":4 load",
+    } do
+      assert.same({ want }, (lint(support.project { [long] = text, ["aggregates/account.lua"] = false,
+        ["projections/balances.lua"] = false })))
+    end
+    for _, where in ipairs { "/nowhere", "/" } do
+      local result = support.run("/", { "lint", "--project", where })
+      assert.equal(5, result.status)
+      assert.equal("", result.out)
+    end
+  end)
+
   it("says which file cannot be read, why, and what to do, and invents no line", function()
     local folder = of("local A = es.aggregate 'A'\n", { ["aggregates/folder.lua"] = "" })
     support.shell(folder, "rm aggregates/folder.lua; ln -s /dev/null aggregates/folder.lua")

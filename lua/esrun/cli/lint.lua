@@ -91,6 +91,8 @@ end
 local function split(message, file)
   local path, line, what = message:match "^([^:\n]+%.lua):(%d+): (.*)$"
   if not path then path, what = message:match "^([^:\n/]+%.lua): (.*)$" end
+  -- Lua cuts long names in its messages.
+  if path and path:sub(1, 3) == "..." and file and file:sub(3 - #path) == path:sub(4) then path = file end
   return path or file, math.tointeger(line), what or message
 end
 
@@ -150,6 +152,7 @@ function lint.check(folder)
   local es <close>, message, _, details = esrun.open {
     project = folder, store = ":memory:", on_failed_module = on_failed_module,
   }
+  if not es and details.status == "not_found" then errors.check(es, message, nil, details) end
   if not es then add_failure(findings, "esrun.lua", message, details) end
   local folders = module_folders(folder)
   for _, kind in ipairs { "library", "aggregates", "projections" } do
@@ -182,7 +185,7 @@ function lint.run(call, args)
   else
     for _, finding in ipairs(findings) do
       local place = finding.line and ("%s:%d"):format(finding.file, finding.line) or finding.file
-      out:line("%s: %s: %s [%s]", place, finding.severity, finding.message, finding.rule)
+      out:line("%s: %s: %s [%s]", place, finding.severity, (finding.message:gsub("%s*\n%s*", " ")), finding.rule)
       if finding.mend then out:line("  to mend: %s", finding.mend) end
     end
     out:line("%s, %s, %s", counted(count, "module"), counted(number.error, "error"), counted(number.warning, "warning"))

@@ -3,6 +3,7 @@
 local errors = require "esrun.cli.errors"
 local files = require "esrun.files"
 local process = require "esrun.process"
+local user = require "esrun.cli.user"
 
 local ANNOTATIONS = "../../build/release/lua/annotations" -- where an example finds them
 
@@ -129,7 +130,7 @@ function new_project.run(call, args)
   end
   out:line("wrote %d files into %s, from the template %s", #paths, folder, args.template)
   out:line("next:")
-  if folder ~= "." then out:line("  cd %s", folder) end
+  if folder ~= "." then out:line("  cd %s", folder:find "[^%w%./_-]" and user.quote(folder) or folder) end
   for _, line in ipairs(NEXT[args.template]) do out:line("  %s", line) end
 end
 

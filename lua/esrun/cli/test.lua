@@ -79,6 +79,7 @@ local function busted_arguments(args)
   end
   local here = os.getenv "PWD" or "."
   for _, path in ipairs(args.files) do
+    if not files.kind(path) then errors.fail(5, "there is no file or folder " .. path) end
     arguments[#arguments + 1] = path:sub(1, 1) == "/" and path or here .. "/" .. path
   end
   if #args.files == 0 then arguments[#arguments + 1] = "spec" end
