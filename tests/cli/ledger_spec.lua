@@ -102,6 +102,30 @@ describe("esrun's ledger", function()
     assert.matches("^evil ", cjson.decode(p.must("verify", "--output", "json")).unknown_signer)
   end)
 
+  it("never calls signed what only an unknown key signed", function() -- covers C11
+    local p, other = project(), support.new_folder()
+    local bin = ("export HOME=%s; %s "):format(quote(other), quote(support.bin))
+    local evil = p.shell(bin .. "keygen --name evil --out k").out:gsub("\n", "")
+    local vkey = p.must "keygen":gsub("\n", "")
+    local function ranges(...)
+      local report = cjson.decode(p.must("verify", "--output", "json", ...))
+      return { report.anchored_to, report.signed_to, report.unknown_signer ~= cjson.null }
+    end
+    assert.equal(0, p.shell(bin .. "checkpoint --key k").status)
+    assert.same({ 0, 0, true }, ranges("--key", vkey))
+    local verified = p.must("verify", "--key", vkey)
+    assert.matches("^neither  positions 1 to 2: whoever can write this file can change it\nwarning: the newest", verified)
+    assert.same({ 0, 0, false }, ranges()) -- nobody known, and nothing claimed
+    assert.same({ 0, 2, false }, ranges("--key", evil))
+    p.move(1)
+    p.must("checkpoint", "--replace-lost-key")
+    p.shell(bin .. "checkpoint --key k --replace-lost-key")
+    p.shell "rm -r $HOME/.local" -- an auditor has neither the memory nor the secret
+    assert.same({ 0, 4, true }, ranges("--key", vkey))
+    verified = p.must("verify", "--key", vkey)
+    assert.matches("^signed   positions 1 to 4: signed by a known key\nneither  positions 5 to 5: ", verified)
+  end)
+
   it("refuses to restore what is older than what was signed, unless that is accepted", function()
     local p = project()
     p.must "keygen"
