@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-enum { PIECE = 16384, JOBS_MAX = 64, KEPT_MAX = 10000 };
+enum { PIECE = 8192, JOBS_MAX = 64, KEPT_MAX = 10000 };
 
 typedef struct kept_finding {
   int64_t piece; /* in this order they are handed over */

@@ -156,6 +156,9 @@ es_status es__sqlite_run(es_sqlite *store, es_statement which, const char *doing
 /* Runs SQL that gives at most one row with one value; *text (may be NULL) is that value, "" for no row. */
 int es__sqlite_ask(sqlite3 *db, const char *sql, char *text, size_t size);
 int64_t es__sqlite_ask_integer(sqlite3 *db, const char *sql, int64_t fallback);
+/* For reading that meets each page once: a large cache would keep nothing that is asked for again, and a small one stays in the
+ * processor's. */
+void es__sqlite_small_cache(es_sqlite *store, bool small);
 bool es__sqlite_blob(uint8_t *out, sqlite3_stmt *statement, int column, size_t length);
 es_text es__sqlite_text(sqlite3_stmt *statement, int column);
 

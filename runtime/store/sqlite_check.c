@@ -135,6 +135,7 @@ static es_status check_small_tables(es_sqlite *store, es_store_finding finding, 
 
 static es_status check_part(es_sqlite *store, int part, es_sums *sums, es_store_finding finding,
                             void *data, es_error *err) {
+  es__sqlite_small_cache(store, part == PART_PAGES || part >= PART_INDEXES);
   switch (part) {
   case PART_PAGES:
     check_pages(store, finding, data);
@@ -160,6 +161,7 @@ es_status es__sqlite_check(es_store *base, int part, es_sums *sums, es_store_fin
   int rc = sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL);
   if (rc != SQLITE_OK) return es__sqlite_fail(store, rc, "checking", err);
   es_status status = check_part(store, part, sums, finding, data, err);
+  es__sqlite_small_cache(store, false);
   sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
   return status;
 }

@@ -167,8 +167,10 @@ es_status es__sqlite_visit(es_store *base, int64_t after, int64_t to, es_sums *s
                             " AND es_visit(" ES__EVENT_COLUMNS ") ORDER BY position",
                             -1, &statement, NULL);
   }
+  es__sqlite_small_cache(store, true);
   es_status status = rc == SQLITE_OK ? visit_rows(&self, statement, to, err)
                                      : es__sqlite_fail(store, rc, "reading events", err);
+  es__sqlite_small_cache(store, false);
   sqlite3_finalize(statement);
   sqlite3_create_function_v2(store->db, "es_visit", -1, SQLITE_UTF8, NULL, NULL, NULL, NULL, NULL);
   return status;
