@@ -229,13 +229,12 @@ es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path, es_
 
 /* The path of the store that these options open; freed by the caller. */
 static es_status find_store(char **out, const es_options *given, es_error *err) {
-  es_options options = ES_OPTIONS_INIT;
+  es_options options;
   es_settings settings = {0};
 
   *out = NULL;
-  if (given == NULL) return es__no_options(err);
-  es__take_options(&options, given, sizeof options);
-  es_status status = es__settings_read(&settings, options.project_path, err);
+  es_status status = es__open_options(&options, given, err);
+  if (status == ES_OK) status = es__settings_read(&settings, options.project_path, err);
   const char *path = options.store_path != NULL ? options.store_path : settings.store;
 
   if (status != ES_OK) return status;

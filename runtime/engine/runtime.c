@@ -100,12 +100,6 @@ es_status es__projections_ready(es_runtime *rt, es_error *err) {
   return status;
 }
 
-es_status es__no_options(es_error *err) {
-  es__fail(err, ES_ERR_USAGE, "no_options", "options are needed");
-  es__hint(err, "es_options options = ES_OPTIONS_INIT; then set what differs");
-  return ES_ERR_USAGE;
-}
-
 static es_status check_limit(const char *name, int64_t value, int64_t most, es_error *err) {
   if (value >= 0 && value <= most) return ES_OK;
   es__fail(err, ES_ERR_USAGE, "bad_option", "%s: %lld is no limit", name, (long long)value);
@@ -131,16 +125,29 @@ void es__take_options(void *out, const void *given, size_t known_size) {
   memcpy(out, given, size < known_size ? size : known_size);
 }
 
+es_status es__open_options(es_options *out, const es_options *given, es_error *err) {
+  *out = (es_options)ES_OPTIONS_INIT;
+  if (given == NULL) {
+    es__fail(err, ES_ERR_USAGE, "no_options", "options are needed");
+    es__hint(err, "es_options options = ES_OPTIONS_INIT; then set what differs");
+    return ES_ERR_USAGE;
+  }
+  es__take_options(out, given, sizeof *out);
+  if (out->store_path == NULL || out->store_path[0] != '\0') return ES_OK;
+  es__fail(err, ES_ERR_USAGE, "no_store", "the name of the store is empty");
+  es__hint(err, "name a file, or leave it out: then the project says which one");
+  return ES_ERR_USAGE;
+}
+
 es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
-  es_options known = ES_OPTIONS_INIT, *options = &known;
+  es_options known, *options = &known;
   es_error own = ES_ERROR_INIT;
   es_runtime *rt;
   es_status status;
 
   *out = NULL;
-  if (given == NULL) return es__no_options(err);
-  es__take_options(options, given, sizeof known);
-  status = check_options(options, err);
+  status = es__open_options(options, given, err);
+  if (status == ES_OK) status = check_options(options, err);
   if (status != ES_OK) return status;
   rt = calloc(1, sizeof *rt);
   if (rt == NULL) return es__no_memory(err);
@@ -242,14 +249,13 @@ es_status es_config(char **out, es_runtime *rt, es_error *err) {
 }
 
 es_status es_project_settings(char **out, const es_options *given, es_error *err) {
-  es_options options = ES_OPTIONS_INIT;
+  es_options options;
   es_runtime unopened = {0};
   es_buf buf = {0};
 
   *out = NULL;
-  if (given == NULL) return es__no_options(err);
-  es__take_options(&options, given, sizeof options);
-  es_status status = es__settings_read(&unopened.settings, options.project_path, err);
+  es_status status = es__open_options(&options, given, err);
+  if (status == ES_OK) status = es__settings_read(&unopened.settings, options.project_path, err);
   if (status != ES_OK) return status;
   take_options(&unopened, &options);
   write_settings(&buf, &unopened,

@@ -59,8 +59,8 @@ void es__signer_free(struct es_signer *signer);
 
 /* Copies a struct that begins with its size: members that the caller's header did not have keep the value in *out. */
 void es__take_options(void *out, const void *given, size_t known_size);
-/* ES_ERR_USAGE: NULL was given where there must be es_options. */
-es_status es__no_options(es_error *err);
+/* The options of whoever opens a runtime or looks at its files; ES_ERR_USAGE for NULL and for a store without a name. */
+es_status es__open_options(es_options *out, const es_options *given, es_error *err);
 
 /* Makes rt->projections, unless it is there: opens and declares the modules' projections. */
 es_status es__projections_ready(es_runtime *rt, es_error *err);

@@ -172,7 +172,8 @@ static es_status take_actor_setting(lua_State *L, es_settings *settings, const c
 static es_status take_top(lua_State *L, es_settings *settings, const char *key, es_error *err) {
   if (strcmp(key, "store") == 0) {
     const char *path = plain_text(L);
-    if (path == NULL) return wrong("store", "a path, a string without NUL bytes", err);
+    if (path == NULL || path[0] == '\0')
+      return wrong("store", "a path, a string without NUL bytes", err);
     free(settings->store);
     settings->store = strcmp(path, ":memory:") == 0 ? strdup(path) : joined(settings->folder, path);
     return settings->store == NULL ? es__no_memory(err) : ES_OK;

@@ -161,6 +161,7 @@ static void settings_are_data(void **state) {
       {"return { library = { 'lib', [3] = 'more' } }", "library must be a list"},
       {"return { aggregates = { 'a\\0b' } }", "aggregates must be a list of strings without NUL"},
       {"return { store = 'a\\0b' }", "store must be a path"},
+      {"return { store = '' }", "store must be a path"},
       {"return { ['store\\0x'] = 'a' }", "settings must be a table with names"},
       {"return {}, 3", "must return a table, not several values"},
       {"", "must return a table"},

@@ -172,6 +172,7 @@ end
 local function counted(count, what) return ("%d %s%s"):format(count, what, count == 1 and "" or "s") end
 
 function lint.run(call, args)
+  errors.refuse(args, { "--store" }, "not with lint, which looks at modules alone")
   local folder = args.project or errors.check(esrun.find_project())
   local findings, count = lint.check(folder)
   local number = { error = 0, warning = 0 }
