@@ -128,6 +128,7 @@ static es_status commit_decided(attempt *self, es_reply **out, es_error *err) {
     commit.reply = &record;
   }
   if (commit.event_count > 0 || commit.reply != NULL) {
+    es__domain_watch(rt->domain, false);
     status = es__store_append(rt->store, &commit, err);
     if (status != ES_OK) return status;
   }
@@ -151,6 +152,7 @@ static void record_outcome(attempt *self, const char *type, const char *code, es
   es_commit commit = {.events = &event, .event_count = 1, .now = es__now(execution->rt)};
 
   if (execution->command->dry_run || execution->rt->read_only) return;
+  es__domain_watch(execution->rt->domain, false);
   es_status status = es__audit_event(&event, &self->audit_text, execution, type, code, &problem);
   if (status == ES_OK) status = es__store_append(execution->rt->store, &commit, &problem);
   if (status == ES_OK) return;
@@ -207,6 +209,8 @@ static es_status try_once(attempt *self, es_reply **out, es_error *err) {
   es_execution *execution = &self->execution;
   es_runtime *rt = execution->rt;
   es_fold fold = {.stream = execution->stream};
+
+  es__domain_watch(rt->domain, true); /* until something is stored */
   es_status status = es__fold(&fold, rt->domain, rt->store, err);
 
   if (status != ES_OK) return status;
@@ -297,6 +301,7 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, 
   execution->module = es__modules_aggregate(&rt->modules, command->aggregate_type);
   take_identity(execution);
   rt->execution = execution;
+  es__domain_watch(rt->domain, true);
   status = es__execution_params(execution, err);
   if (status == ES_OK) status = find_reply(&self, out, &found, err);
   if (status == ES_OK && !found) {
@@ -318,6 +323,7 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, 
             command->command, err->message);
   }
   rt->execution = NULL;
+  es__domain_watch(rt->domain, false);
   attempt_free(&self);
   es__checkpoint_if_due(rt);
   return status;

@@ -20,13 +20,18 @@ typedef enum es_limit { ES_LIMIT_NONE, ES_LIMIT_TIME, ES_LIMIT_MEMORY } es_limit
 typedef struct es_limits {
   volatile sig_atomic_t attention; /* something below wants to be looked at */
   volatile sig_atomic_t expired;   /* the time is up */
+  volatile sig_atomic_t running;   /* domain code may be: signals count */
+  volatile sig_atomic_t
+      starting; /* no signal has come since the run began: there is no deadline yet */
   size_t memory_used;
   size_t memory_limit;
   es_limit hit;        /* what stopped the run, until it ends */
   char where[256];     /* "aggregates/x.lua:12", or "" */
-  int64_t deadline_us; /* of the thread's processor time; with a count hook */
+  int64_t deadline_us; /* of the thread's processor time */
   unsigned ticks;      /* since the clock was last read; with a count hook */
   bool has_timer;
+  bool armed;
+  bool watched; /* the timer stays armed between runs */
   timer_t timer;
   pid_t timer_thread;
   pid_t timer_process;

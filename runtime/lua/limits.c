@@ -1,9 +1,11 @@
 /* limits: how much time and memory one run of domain code may take. Knows nothing of what the code does.
  *
- * Time. A count hook that is always on makes calls twice as slow, so a timer sends a signal to this very thread and its
- * handler only asks Lua to call a hook at the next instruction; the hook raises. Time is the thread's processor time, so that
- * a busy machine or a suspended process does not stop honest code. The handler reaches its domain through the
- * signal's value: there is no global state, and any number of domains and threads may run at once.
+ * Time. A count hook that is always on makes calls twice as slow, so a timer sends a signal to this very thread every now and
+ * then, and its handler looks at the clock; when the time is up it asks Lua to call a hook at the next instruction, which
+ * raises. A run's time begins at its first signal, so that beginning a run asks for no time: it may last longer than the limit
+ * by what lies between two signals. Time is the thread's processor time, so that a busy machine or a suspended process does
+ * not stop honest code. The handler reaches its domain through the signal's value: there is no global state, and any number
+ * of domains and threads may run at once. Setting a timer takes longer than a short run: es__domain_watch() keeps it.
  *
  * Memory. The allocator counts. A request that passes the limit by no more than the credit below is granted, and the hook
  * collects garbage and raises if that was not enough: so the error can name a line. A larger one is refused, which
@@ -23,8 +25,10 @@ enum {
   HOOK_COUNT = 200,
   /* Rounds of a loop in C between two looks at the clock, with a count hook. */
   TICK_COUNT = 256,
-  /* The timer repeats, so that a signal that met Lua halfway into a call is not lost. */
-  REPEAT_NS = 20 * 1000 * 1000,
+  /* Between two signals: a tenth of the limit, but within these. They go on when the time is up, so that one that met Lua
+   * halfway into a call is not lost. */
+  INTERVAL_MIN_US = 1000,
+  INTERVAL_MAX_US = 20 * 1000,
   DEFAULT_TIME_US = 1000 * 1000
 };
 static const size_t DEFAULT_MEMORY = (size_t)256 * 1024 * 1024;
@@ -57,11 +61,19 @@ static void ask_for_attention(es_domain *domain) {
 
 static void on_signal(int number, siginfo_t *info, void *context) {
   es_domain *domain = info->si_value.sival_ptr;
+  int saved = errno;
   (void)number, (void)context;
 
-  if (info->si_code != SI_TIMER || domain == NULL) return;
-  domain->limits.expired = 1;
-  ask_for_attention(domain);
+  if (info->si_code != SI_TIMER || domain == NULL || !domain->limits.running) return;
+  int64_t now = processor_time_us();
+  errno = saved;
+  if (domain->limits.starting) {
+    domain->limits.deadline_us = now + domain->options.time_limit_us;
+    domain->limits.starting = 0;
+  } else if (now >= domain->limits.deadline_us) {
+    domain->limits.expired = 1;
+    ask_for_attention(domain);
+  }
 }
 
 static void calm(es_domain *domain) {
@@ -212,36 +224,61 @@ static es_status make_timer(es_domain *domain, es_error *err) {
   return ES_OK;
 }
 
+static es_status arm(es_domain *domain, es_error *err) {
+  es_limits *limits = &domain->limits;
+  int64_t interval = domain->options.time_limit_us / 10;
+  es_status status = make_timer(domain, err);
+
+  if (status != ES_OK) return status;
+  if (interval < INTERVAL_MIN_US) interval = INTERVAL_MIN_US;
+  if (interval > INTERVAL_MAX_US) interval = INTERVAL_MAX_US;
+  struct itimerspec every = {{0, interval * 1000}, {0, interval * 1000}};
+  if (timer_settime(limits->timer, 0, &every, NULL) != 0) {
+    return es__fail(err, ES_ERR_OTHER, "timer", "the time limit cannot be set: %s",
+                    strerror(errno));
+  }
+  limits->armed = true;
+  return ES_OK;
+}
+
+/* Once the timer is disarmed no signal of it is pending in this thread: it was delivered on the way out of the system call at
+ * the latest. */
+static void disarm(es_domain *domain) {
+  const struct itimerspec never = {{0, 0}, {0, 0}};
+
+  if (domain->limits.armed) timer_settime(domain->limits.timer, 0, &never, NULL);
+  domain->limits.armed = false;
+}
+
+void es__domain_watch(es_domain *domain, bool on) {
+  domain->limits.watched = on;
+  if (!on && domain->depth == 0) disarm(domain);
+}
+
 es_status es__limits_begin(es_domain *domain, es_error *err) {
   es_limits *limits = &domain->limits;
-  int64_t limit_us = domain->options.time_limit_us;
-  struct itimerspec when = {{0, REPEAT_NS}, {limit_us / 1000000, limit_us % 1000000 * 1000}};
 
   limits->hit = ES_LIMIT_NONE;
   limits->where[0] = '\0';
   limits->expired = 0;
   limits->ticks = 0;
   if (has_count_hook(domain)) {
-    limits->deadline_us = processor_time_us() + limit_us;
+    limits->deadline_us = processor_time_us() + domain->options.time_limit_us;
     limits->attention = 1;
     lua_sethook(domain->L, on_hook, LUA_MASKCOUNT, HOOK_COUNT);
     return ES_OK;
   }
-  es_status status = make_timer(domain, err);
-  if (status != ES_OK) return status;
-  if (timer_settime(limits->timer, 0, &when, NULL) != 0) {
-    return es__fail(err, ES_ERR_OTHER, "timer", "the time limit cannot be set: %s",
-                    strerror(errno));
-  }
-  return ES_OK;
+  limits->starting = 1;
+  limits->running = 1;
+  es_status status = limits->armed ? ES_OK : arm(domain, err);
+  if (status != ES_OK) limits->running = 0;
+  return status;
 }
 
-/* Called with depth 0 again. Once the timer is disarmed no signal of it is pending in this thread: it was delivered on the way
- * out of the system call at the latest. */
+/* Called with depth 0 again. */
 void es__limits_end(es_domain *domain) {
-  const struct itimerspec never = {{0, 0}, {0, 0}};
-
-  if (!has_count_hook(domain)) timer_settime(domain->limits.timer, 0, &never, NULL);
+  domain->limits.running = 0;
+  if (!domain->limits.watched) disarm(domain);
   domain->limits.expired = 0;
   domain->limits.hit = ES_LIMIT_NONE;
   if (domain->limits.attention) calm(domain);
@@ -253,4 +290,5 @@ void es__limits_free(es_domain *domain) {
     timer_delete(domain->limits.timer);
   }
   domain->limits.has_timer = false;
+  domain->limits.armed = false;
 }

@@ -276,6 +276,65 @@ static void no_limit_outlives_its_run(void **state) {
   es__domain_free(domain);
 }
 
+static void burn(int ms) {
+  double started = processor_ms();
+  while (processor_ms() - started < ms)
+    continue;
+}
+
+static int burn_then_run(lua_State *L) {
+  burn(40);
+  es__domain_load(L, "local n = 0 for i = 1, 1000 do n = n + i end", 44, "aggregates/y.lua");
+  return 0;
+}
+
+static void watched_runs_have_the_whole_limit_each(void **state) {
+  es_domain *domain = new_domain(60, MEMORY_BYTES, 0);
+  es_error err;
+  double started;
+
+  (void)state;
+  es__domain_watch(domain, true);
+  for (int i = 0; i < 5; i++) {
+    assert_int_equal(es__domain_run(domain, burn_then_run, NULL, &err), ES_OK);
+    burn(30); /* no run: it counts for none */
+  }
+  started = processor_ms();
+  assert_int_equal(run_text(domain, "while true do end", NULL, &err), ES_ERR_LUA);
+  assert_string_equal(err.code, "time_limit");
+  assert_true(processor_ms() - started < 120);
+  es__domain_watch(domain, false);
+  expect(domain, "return 'usable'", "usable");
+  es__domain_free(domain);
+}
+
+static volatile sig_atomic_t signal_count;
+static void count_signal(int number) {
+  (void)number;
+  signal_count++;
+}
+
+static void signals_end_with_the_watch(void **state) {
+  es_domain *domain = new_domain(60, MEMORY_BYTES, SIGRTMIN + 5);
+  struct sigaction action = {.sa_handler = count_signal};
+  es_error err;
+
+  (void)state;
+  assert_int_equal(sigaction(SIGRTMIN + 5, &action, NULL), 0);
+  assert_int_equal(run_text(domain, "return 1", NULL, &err), ES_OK);
+  burn(60);
+  assert_int_equal(signal_count, 0);
+  es__domain_watch(domain, true);
+  assert_int_equal(run_text(domain, "return 1", NULL, &err), ES_OK);
+  burn(60);
+  assert_true(signal_count > 0);
+  es__domain_watch(domain, false);
+  signal_count = 0;
+  burn(60);
+  assert_int_equal(signal_count, 0);
+  es__domain_free(domain);
+}
+
 static int note_locale(lua_State *L) {
   *(locale_t *)lua_touserdata(L, 1) = uselocale((locale_t)0);
   return 0;
@@ -426,6 +485,8 @@ int main(void) {
       cmocka_unit_test(a_domain_works_in_the_child_of_a_fork),
       cmocka_unit_test(another_signal_may_carry_the_limit),
       cmocka_unit_test(no_limit_outlives_its_run),
+      cmocka_unit_test(watched_runs_have_the_whole_limit_each),
+      cmocka_unit_test(signals_end_with_the_watch),
       cmocka_unit_test(the_embedders_locale_is_put_aside_during_a_run),
       cmocka_unit_test(modules_are_loaded_once_and_shared_read_only),
       cmocka_unit_test(built_in_modules_load_once),
