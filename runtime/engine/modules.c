@@ -122,11 +122,11 @@ static es_status found_module(const walk *at, const char *relative) {
 }
 
 /* A link to a folder above would go on for ever. */
-static es_status too_deep(const char *path, es_error *err) {
-  es__fail(err, ES_ERR_USAGE, "path_too_deep", "%s: there are more than %d folders below another",
-           path, FOLDER_DEPTH_MAX);
-  es__hint(err, "move it up, or remove a link that leads back");
-  return ES_ERR_USAGE;
+static es_status too_deep(const walk *at, const char *path) {
+  es__fail(at->err, ES_ERR_USAGE, "path_too_deep",
+           "%s: there are more than %d folders below another", path, FOLDER_DEPTH_MAX);
+  es__hint(at->err, "move it up, or remove a link that leads back");
+  return told(at->modules, at->label, ES_ERR_USAGE, at->err);
 }
 
 static es_status walk_folder(const walk *at, const char *relative, int depth) {
@@ -151,8 +151,7 @@ static es_status walk_folder(const walk *at, const char *relative, int depth) {
         status =
             es__fail(at->err, ES_ERR_USAGE, "path_too_long", "%s: the path is too long", below);
       } else if (stat(path, &facts) == 0 && S_ISDIR(facts.st_mode)) {
-        status =
-            depth < FOLDER_DEPTH_MAX ? walk_folder(at, below, depth + 1) : too_deep(path, at->err);
+        status = depth < FOLDER_DEPTH_MAX ? walk_folder(at, below, depth + 1) : too_deep(at, path);
       } else if (is_lua_file(name)) {
         status = found_module(at, below);
       }

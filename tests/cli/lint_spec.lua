@@ -262,6 +262,16 @@ end } }
     end
   end)
 
+  it("ends where folders lead in circles, and names those that are too deep to be looked at", function()
+    local folder = support.project { ["lib/words.lua"] = "return {}", ["lib/1/2/3/4/5/6/7/8/9/10/deep.lua"] = "return {" }
+    local list, answer = lint(folder)
+    assert.same({ "lib: load" }, list)
+    assert.equal(folder .. "/lib/1/2/3/4/5/6/7/8/9: there are more than 8 folders below another", answer.findings[1].message)
+    assert.equal(3, answer.modules)
+    support.shell(folder, "rm -r lib/1; ln -s . lib/a; ln -s . lib/b")
+    assert.equal(2 ^ 9, #(lint(folder)))
+  end)
+
   it("says which file cannot be read, why, and what to do, and invents no line", function()
     local folder = of("local A = es.aggregate 'A'\n", { ["aggregates/folder.lua"] = "" })
     support.shell(folder, "rm aggregates/folder.lua; ln -s /dev/null aggregates/folder.lua")

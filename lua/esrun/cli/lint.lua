@@ -19,6 +19,7 @@ function lint.define(parser)
 end
 
 local WARNINGS = { ["event-name"] = true, ["unused-event"] = true }
+local FOLDER_DEPTH_MAX = 8 -- as the runtime looks for modules; links may lead in circles
 local BUILT_IN = { es = true, ["es.projection"] = true, ["es.rule"] = true, ["es.schema"] = true }
 
 -- The modules -------------------------------------------------------------------------------------------------------
@@ -60,12 +61,12 @@ end
 
 -- Every Lua file of a folder, by the name that the runtime gives it: the folder's own name and the way below. What cannot be
 -- read the runtime tells of.
-local function collect(modules, findings, folder, label)
+local function collect(modules, findings, folder, label, depth)
   for _, name in ipairs(files.list(folder) or {}) do
     local path, shown = folder .. "/" .. name, label .. "/" .. name
     if name:sub(1, 1) ~= "." then
       if files.kind(path) == "folder" then
-        collect(modules, findings, path, shown)
+        if depth < FOLDER_DEPTH_MAX then collect(modules, findings, path, shown, depth + 1) end
       elseif name:find "%.lua$" then
         local text = user.read(path)
         if text then modules[shown] = new_module(findings, shown, text) end
@@ -156,7 +157,7 @@ function lint.check(folder)
   if not es then add_failure(findings, "esrun.lua", message, details) end
   local folders = module_folders(folder)
   for _, kind in ipairs { "library", "aggregates", "projections" } do
-    for _, path in ipairs(folders[kind]) do collect(modules, findings, path, path:match "[^/]+$") end
+    for _, path in ipairs(folders[kind]) do collect(modules, findings, path, path:match "[^/]+$", 0) end
   end
   for _ in pairs(modules) do count = count + 1 end
   check_sources(modules, folders)
