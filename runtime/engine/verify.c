@@ -264,22 +264,35 @@ static void find_unlinked(verification *self) {
   }
 }
 
-/* Whether the newest checkpoint in the store is by somebody else than the known keys; the heads come newest first. */
-static void find_unknown_signer(verification *self) {
-  es_verify_report *out = self->report;
-  const es_head *newest = NULL;
+/* "NAME (key ID)" of who signed the head, if keys are known and it is none of them; else "". */
+static void name_unknown_signer(char *out, size_t size, const verification *self,
+                                const es_head *head) {
   es_note note;
   es_note_signer signer;
   size_t at = 0;
 
-  for (size_t i = 0; newest == NULL && i < self->heads.count; i++) {
-    if (self->heads.items[i].source == ES_HEAD_STORED) newest = &self->heads.items[i];
-  }
-  if (newest == NULL || newest->trusted || self->heads.key_count == 0) return;
-  if (es__note_split(&note, (es_text){newest->note.data, newest->note.length}, NULL) == ES_OK &&
+  if (head == NULL || head->trusted || self->heads.key_count == 0) return;
+  if (es__note_split(&note, (es_text){head->note.data, head->note.length}, NULL) == ES_OK &&
       es__note_signer(&signer, &at, &note))
-    snprintf(out->unknown_signer, sizeof out->unknown_signer, "%.*s (key %08x)",
-             (int)signer.name.length, signer.name.data, signer.id);
+    snprintf(out, size, "%.*s (key %08x)", (int)signer.name.length, signer.name.data, signer.id);
+}
+
+/* Of the newest checkpoint in the store, as the heads come newest first, and of the anchors. */
+static void find_unknown_signers(verification *self) {
+  es_verify_report *out = self->report;
+  const es_head *newest = NULL;
+
+  for (size_t i = 0; i < self->heads.count; i++) {
+    const es_head *head = &self->heads.items[i];
+    char signer[sizeof out->unknown_signer] = "";
+    if (newest == NULL && head->source == ES_HEAD_STORED) newest = head;
+    if (head->source != ES_HEAD_ANCHOR || out->unknown_anchor[0] != '\0') continue;
+    name_unknown_signer(signer, sizeof signer, self, head);
+    if (signer[0] != '\0')
+      snprintf(out->unknown_anchor, sizeof out->unknown_anchor, "%s, signed by %s",
+               head->name + strlen("anchor "), signer);
+  }
+  name_unknown_signer(out->unknown_signer, sizeof out->unknown_signer, self, newest);
 }
 
 /* The newest head that holds, so that only what came after it is hashed again. */
@@ -351,7 +364,7 @@ es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_optio
   if (status == ES_OK) status = scan(&self, after, err);
   if (status == ES_OK) status = check_heads(&self, err);
   find_unlinked(&self);
-  find_unknown_signer(&self);
+  find_unknown_signers(&self);
   es__heads_free(&self.heads);
   if (status == ES_ERR_INTEGRITY || (status == ES_OK && out->finding_count > 0)) {
     if (out->finding_count == 0 && err != NULL)

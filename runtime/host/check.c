@@ -80,6 +80,10 @@ static int verify(lua_State *L) {
     lua_pushstring(L, report.unknown_signer);
     lua_setfield(L, -2, "unknown_signer");
   }
+  if (report.unknown_anchor[0] != '\0') {
+    lua_pushstring(L, report.unknown_anchor);
+    lua_setfield(L, -2, "unknown_anchor");
+  }
   host_set_hash(L, "head_hash", report.head_hash);
   lua_pushboolean(L, status == ES_OK);
   lua_setfield(L, -2, "ok");

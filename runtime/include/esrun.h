@@ -514,6 +514,9 @@ typedef struct es_verify_report {
   char unknown_signer
       [280]; /* "NAME (key ID)" of who signed the store's newest checkpoint, when keys are known and this is none
                             of them; else "" */
+  char unknown_anchor
+      [440]; /* "ANCHOR, signed by NAME (key ID)" of the first anchor of which the same holds; else "". It
+                            counts all the same: who keeps an anchor vouches for where it comes from */
 } es_verify_report;
 
 /* Recomputes every hash, link, version sequence and derived structure, compares the chain with the tree, and both with every

@@ -117,6 +117,13 @@ describe("esrun's ledger", function()
     assert.matches("^neither  positions 1 to 2: whoever can write this file can change it\nwarning: the newest", verified)
     assert.same({ 0, 0, false }, ranges()) -- nobody known, and nothing claimed
     assert.same({ 0, 2, false }, ranges("--key", evil))
+    -- an anchor counts, whoever signed it, and that nobody knows him is told
+    p.shell(bin .. "checkpoint --key k --out $HOME/note; mv $HOME/note " .. quote(p.home))
+    verified = p.must("verify", "--key", vkey, "--anchor", p.home .. "/note")
+    assert.matches("^anchored positions 1 to 2", verified)
+    assert.matches("\nwarning: the anchor " .. p.home .. "/note, signed by evil %(key %x+%), which is not a known key", verified)
+    assert.not_matches("the anchor", p.must("verify", "--key", evil, "--anchor", p.home .. "/note"))
+    assert.not_matches("the anchor", p.must("verify", "--anchor", p.home .. "/note"))
     p.move(1)
     p.must("checkpoint", "--replace-lost-key")
     p.shell(bin .. "checkpoint --key k --replace-lost-key")

@@ -61,6 +61,10 @@ local function print_ranges(out, report)
 end
 
 local function print_signers(out, report)
+  if report.unknown_anchor then
+    out:line("warning: the anchor %s, which is not a known key: it is worth what the place is worth where you have it from",
+      report.unknown_anchor)
+  end
   if report.unknown_signer then
     out:line("warning: the newest checkpoint in the store is signed by %s, which is not a known key: if it is yours, trust it "
       .. "with --key or in config.lua; if it is not, somebody else wrote to this file", report.unknown_signer)
@@ -109,7 +113,8 @@ function verify.run(call, args)
       head_hash = report.event_count > 0 and report.head_hash or core.null, verified_from = report.verified_from,
       anchored_to = report.anchored_to, signed_to = report.signed_to,
       unlinked_to = report.unlinked_to, hashes_only_to = report.hashes_only_to,
-      unknown_signer = report.unknown_signer or core.null, silent_anchors = report.silent_anchors,
+      unknown_signer = report.unknown_signer or core.null, unknown_anchor = report.unknown_anchor or core.null,
+      silent_anchors = report.silent_anchors,
     }
   end
   return report.ok and 0 or 6
