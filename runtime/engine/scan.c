@@ -37,8 +37,9 @@ static bool hashes_at(es_scan *self, const es_event *event, int64_t position, in
 /* The hash covers position and version, so an event that was moved hashes right where it stood. Whoever renumbers positions
  * renumbers the stream too. */
 static bool stood_at(es_scan *self, const es_event *event, int64_t shift) {
-  int64_t position = event->position + shift, version = event->version;
+  int64_t position, version = event->version;
 
+  if (__builtin_add_overflow(event->position, shift, &position)) return false;
   return hashes_at(self, event, position, version) ||
          (shift != 0 && hashes_at(self, event, position, version + (shift > 0 ? 1 : -1)));
 }

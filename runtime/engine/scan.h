@@ -20,6 +20,7 @@ typedef struct es_scan {
   void *keep_going_data;
   /* Out */
   int64_t event_count;
+  int64_t untold_count, untold_lowest; /* findings beyond those that were told */
   uint8_t last_hash[ES_HASH_SIZE]; /* as stored */
   es_sums part;                    /* of the run */
   /* Own */

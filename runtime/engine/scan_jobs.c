@@ -74,7 +74,7 @@ static void keep(void *data, const char *kind, int64_t position, const char *fau
     return;
   }
   pthread_mutex_lock(&pool->lock);
-  if (pool->finding_count == pool->finding_capacity && pool->finding_capacity < KEPT_MAX) {
+  if (pool->finding_count == pool->finding_capacity && pool->finding_count < KEPT_MAX) {
     size_t capacity = pool->finding_capacity == 0 ? 64 : pool->finding_capacity * 2;
     kept_finding *moved = realloc(pool->findings, capacity * sizeof *moved);
     if (moved != NULL) {
@@ -85,6 +85,8 @@ static void keep(void *data, const char *kind, int64_t position, const char *fau
   if (pool->finding_count < pool->finding_capacity) {
     pool->findings[pool->finding_count++] = found;
   } else {
+    if (pool->whole->untold_count++ == 0 || position < pool->whole->untold_lowest)
+      pool->whole->untold_lowest = position;
     free(found.message);
   }
   pthread_mutex_unlock(&pool->lock);
@@ -110,6 +112,18 @@ static bool count(void *data, int64_t done) {
   return whole->keep_going(whole->keep_going_data, all);
 }
 
+/* Behind an empty run the next one is where there is an event again: a single row at a far position must not make work. */
+static void pass_gap(worker *self, int64_t to) {
+  scan_pool *pool = self->pool;
+  int64_t next = 0;
+
+  if (es__store_next_position(&next, self->store, to, NULL) != ES_OK) return;
+  next = next == 0 ? pool->run_count : (next - 1) / PIECE;
+  pthread_mutex_lock(&pool->lock);
+  if (next > pool->next_piece) pool->next_piece = next;
+  pthread_mutex_unlock(&pool->lock);
+}
+
 static es_status scan_run(worker *self, es_error *err) {
   scan_pool *pool = self->pool;
   const es_scan *whole = pool->whole;
@@ -123,7 +137,7 @@ static es_status scan_run(worker *self, es_error *err) {
                   .keep_going_data = self};
   es_status status;
 
-  scan.to = scan.after + PIECE < whole->to ? scan.after + PIECE : whole->to;
+  scan.to = whole->to - scan.after > PIECE ? scan.after + PIECE : whole->to;
   self->told = 0;
   status = es__scan(&scan, err);
   count(self, scan.event_count);
@@ -131,6 +145,7 @@ static es_status scan_run(worker *self, es_error *err) {
   es__sums_join(&pool->sums, &scan.part);
   pthread_mutex_unlock(&pool->lock);
   if (self->piece + 1 == pool->run_count) memcpy(pool->last_hash, scan.last_hash, ES_HASH_SIZE);
+  if (status == ES_OK && scan.event_count == 0) pass_gap(self, scan.to);
   return status;
 }
 
@@ -280,7 +295,7 @@ es_status es__scan_in_jobs(es_scan *scan, int jobs, const char *path, es_id_sour
                     .lock = PTHREAD_MUTEX_INITIALIZER,
                     .changed = PTHREAD_COND_INITIALIZER,
                     .part_count = scan->store->kind->check_parts,
-                    .run_count = (scan->to + PIECE - 1) / PIECE};
+                    .run_count = scan->to / PIECE + (scan->to % PIECE > 0)};
   es_status status = es__sums_init(&pool.sums, scan->to, err);
 
   if (status != ES_OK) return status;

@@ -40,6 +40,7 @@ static void found(void *data, const char *kind, int64_t position, const char *fa
 static void found_in_store(void *data, const char *kind, int64_t position, const char *message) {
   static const char *const faults[][2] = {{"tree", "forked"},
                                           {"truncated", "truncated"},
+                                          {"inserted", "inserted"},
                                           {"position_gap", "missing"},
                                           {"version_gap", "missing"}};
   const char *fault = "damaged";
@@ -332,9 +333,18 @@ static es_status scan(verification *self, int64_t after, es_error *err) {
                   .keep_going = keep_going,
                   .keep_going_data = self};
   int jobs = rt->in_transaction ? 1 : self->options->jobs;
+  char message[128];
   es_status status = es__scan_in_jobs(&scan, jobs, jobs > 1 ? rt->store_path : NULL, &rt->ids,
                                       found_in_store, self, err);
 
+  if (scan.untold_count > 0 && scan.untold_lowest < self->first_bad)
+    self->first_bad = scan.untold_lowest;
+  self->report->finding_count += scan.untold_count;
+  if (status == ES_OK && self->report->finding_count == 0 && scan.event_count != self->total) {
+    snprintf(message, sizeof message, "%lld events were looked at, and the last has position %lld",
+             (long long)scan.event_count, (long long)self->total);
+    found(self, "position_gap", 0, "missing", message);
+  }
   self->report->event_count = scan.event_count;
   self->report->verified_from = after + 1;
   memcpy(self->report->head_hash, scan.last_hash, ES_HASH_SIZE);

@@ -25,6 +25,10 @@ es_status es__store_visit(es_store *store, int64_t after, int64_t to, es_sums *s
   return store->kind->visit(store, after, to, sums, visitor, data, err);
 }
 
+es_status es__store_next_position(int64_t *out, es_store *store, int64_t after, es_error *err) {
+  return store->kind->next_position(out, store, after, err);
+}
+
 typedef struct reading {
   es_tree_check *tree;
   es_store_finding finding;

@@ -405,6 +405,7 @@ static const es_store_kind memory_kind = {
     .checkpoint = memory_checkpoint,
     .add_checkpoint = memory_add_checkpoint,
     .visit = es__memory_visit,
+    .next_position = es__memory_next_position,
     .check_parts = 1,
     .check = memory_check,
     .info = memory_info,

@@ -53,6 +53,7 @@ size_t es__memory_find_stream(bool *found, const memory_store *store, const es_s
 /* memory_read.c */
 es_status es__memory_read(es_store_cursor **out, es_store *base, const es_filter *filter,
                           es_error *err);
+es_status es__memory_next_position(int64_t *out, es_store *base, int64_t after, es_error *err);
 es_status es__memory_visit(es_store *base, int64_t after, int64_t to, es_sums *sums,
                            es_store_visitor visitor, void *data, es_error *err);
 es_status es__memory_next(const es_event **event, es_store_cursor *base, es_error *err);

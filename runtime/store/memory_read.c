@@ -90,6 +90,14 @@ es_status es__memory_visit(es_store *base, int64_t after, int64_t to, es_sums *s
   return status;
 }
 
+es_status es__memory_next_position(int64_t *out, es_store *base, int64_t after, es_error *err) {
+  const memory_store *store = (const memory_store *)base;
+
+  (void)err;
+  *out = after < (int64_t)store->event_count ? after + 1 : 0;
+  return ES_OK;
+}
+
 void es__memory_cursor_close(es_store_cursor *base) {
   memory_cursor *cursor = (memory_cursor *)base;
   es__filter_free(&cursor->terms);

@@ -404,6 +404,7 @@ static const es_store_kind sqlite_kind = {
     .checkpoint = es__sqlite_checkpoint,
     .add_checkpoint = es__sqlite_add_checkpoint,
     .visit = es__sqlite_visit,
+    .next_position = es__sqlite_next_position,
     .forget = sqlite_forget,
     .check_parts = ES__SQLITE_CHECK_PARTS,
     .check = es__sqlite_check,

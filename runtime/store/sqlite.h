@@ -57,6 +57,7 @@ typedef enum es_name_kind {
   X(RELEASE, "RELEASE one_append")                                                                 \
   X(ROLLBACK_TO, "ROLLBACK TO one_append")                                                         \
   X(HEAD, "SELECT position, recorded_at, hash FROM events ORDER BY position DESC LIMIT 1")         \
+  X(POSITION_AFTER, "SELECT coalesce(min(position), 0) FROM events WHERE position > ?1")           \
   X(TIME_AT, "SELECT recorded_at FROM events WHERE position = ?1")                                 \
   X(NAME_FIND, "SELECT name_id FROM names WHERE kind = ?1 AND name = ?2")                          \
   X(NAME_ADD, "INSERT INTO names (name_id, kind, name)"                                            \
@@ -268,6 +269,7 @@ es_status es__sqlite_place_names(es_event *event, char **room, es_sqlite *store,
                                  const es_event_names *names, es_error *err);
 
 /* sqlite_visit.c */
+es_status es__sqlite_next_position(int64_t *out, es_store *base, int64_t after, es_error *err);
 es_status es__sqlite_visit(es_store *base, int64_t after, int64_t to, es_sums *sums,
                            es_store_visitor visitor, void *data, es_error *err);
 

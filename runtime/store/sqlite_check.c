@@ -16,7 +16,10 @@ static const struct {
   const char *sql;
 } rules[] = {
     {"position_gap", "SELECT position, 'it is the first event' FROM events"
-                     " WHERE position = (SELECT min(position) FROM events) AND position <> 1"},
+                     " WHERE position = (SELECT min(position) FROM events) AND position > 1"},
+    {"inserted",
+     "SELECT 0, 'an event has position ' || position || ', before the first' FROM events"
+     " WHERE position < 1"},
     {"stream",
      "SELECT 0, 'streams have ' || count(*) || ' rows up to id ' || max(stream_id) FROM streams"
      " HAVING count(*) > 0 AND (count(*) <> max(stream_id) OR min(stream_id) <> 1)"},

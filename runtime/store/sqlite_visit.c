@@ -127,15 +127,24 @@ static void visit_row(sqlite3_context *context, int count, sqlite3_value **row) 
   sqlite3_result_int(context, self->status != ES_OK);
 }
 
+/* After rows that are not there: the place before the next one, since a row at a far position must not make work. */
+static int64_t pass_gap(visit *self, int64_t end, int64_t to) {
+  int64_t next = 0;
+
+  if (es__sqlite_next_position(&next, &self->store->base, end, NULL) != ES_OK) return end;
+  return next == 0 || next > to ? to : next - 1;
+}
+
 static es_status visit_rows(visit *self, sqlite3_stmt *statement, int64_t to, es_error *err) {
   while (self->status == ES_OK && self->last < to) {
-    int64_t end = to - self->last > ROWS_A_STATEMENT ? self->last + ROWS_A_STATEMENT : to;
+    int64_t start = self->last;
+    int64_t end = to - start > ROWS_A_STATEMENT ? start + ROWS_A_STATEMENT : to;
     sqlite3_bind_int64(statement, 1, self->last + 1);
     sqlite3_bind_int64(statement, 2, end);
     int rc = sqlite3_step(statement);
     sqlite3_reset(statement);
     if (rc == SQLITE_DONE) {
-      self->last = end;
+      self->last = self->last == start ? pass_gap(self, end, to) : end;
     } else if ((rc & 0xFF) == SQLITE_CORRUPT) {
       es__sqlite_damage(self->store, ++self->last, "page", &self->why,
                         "the database page is damaged");
@@ -173,5 +182,21 @@ es_status es__sqlite_visit(es_store *base, int64_t after, int64_t to, es_sums *s
   es__sqlite_small_cache(store, false);
   sqlite3_finalize(statement);
   sqlite3_create_function_v2(store->db, "es_visit", -1, SQLITE_UTF8, NULL, NULL, NULL, NULL, NULL);
+  return status;
+}
+
+es_status es__sqlite_next_position(int64_t *out, es_store *base, int64_t after, es_error *err) {
+  es_sqlite *store = (es_sqlite *)base;
+  sqlite3_stmt *statement;
+  es_status status = es__sqlite_statement(&statement, store, ES_SQL_POSITION_AFTER, err);
+
+  if (status != ES_OK) return status;
+  sqlite3_bind_int64(statement, 1, after);
+  int rc = sqlite3_step(statement);
+  if (rc == SQLITE_ROW)
+    *out = sqlite3_column_int64(statement, 0);
+  else
+    status = es__sqlite_fail(store, rc, "reading positions", err);
+  sqlite3_reset(statement);
   return status;
 }

@@ -120,6 +120,7 @@ typedef struct es_store_kind {
   es_status (*add_checkpoint)(es_store *store, int64_t size, es_text note, es_error *err);
   es_status (*visit)(es_store *store, int64_t after, int64_t to, es_sums *sums,
                      es_store_visitor visitor, void *data, es_error *err);
+  es_status (*next_position)(int64_t *out, es_store *store, int64_t after, es_error *err);
   void (*forget)(es_store *store); /* NULL: nothing is cached */
   int check_parts;
   es_status (*check)(es_store *store, int part, es_sums *sums, es_store_finding finding, void *data,
@@ -207,6 +208,8 @@ es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_
 es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, es_error *err);
 es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err);
 void es__store_forget(es_store *store);
+/* The position of the first event behind `after`, whatever is between them; 0: there is none. */
+es_status es__store_next_position(int64_t *out, es_store *store, int64_t after, es_error *err);
 es_status es__store_visit(es_store *store, int64_t after, int64_t to, es_sums *sums,
                           es_store_visitor visitor, void *data, es_error *err);
 es_status es__store_check_part(es_store *store, int part, es_sums *sums, es_store_finding finding,

@@ -2,6 +2,7 @@
  * indexes, derived rows, pages, and values of another type than their column's. */
 #include "verify_support.h"
 
+#include "engine/scan_jobs.h"
 #include "store/tree.h"
 
 /* Fills an index of another table without its row of id 1. */
@@ -76,6 +77,26 @@ static void change_the_freelist(fixture *f) {
   fclose(file);
 }
 
+/* Edits an event, and adds a row so far behind the others that counting up to it would never end, or run over. */
+static void edit_before_a_row_at(fixture *f, const char *position) {
+  char *guard = ask(f, "SELECT sql FROM sqlite_schema WHERE name = 'events_guard'");
+
+  update(f, "events", "events_no_update", "data = '{\"forged\":1}' WHERE position = 3");
+  raw(f,
+      "DROP TRIGGER events_guard; INSERT INTO events SELECT %s, randomblob(16), stream_id,"
+      " version + 1, tenant, aggregate_type, event_type, schema_version, actor, correlation_id,"
+      " causation_id, occurred_at, recorded_at, previous_hash, hash, data, metadata FROM events"
+      " WHERE position = (SELECT max(position) FROM events); %s",
+      position, guard);
+  free(guard);
+}
+
+static void edit_before_a_far_row(fixture *f) { edit_before_a_row_at(f, "1 << 40"); }
+static void edit_before_the_last_possible_row(fixture *f) {
+  edit_before_a_row_at(f, "9223372036854775807");
+}
+static void insert_before_the_first(fixture *f) { edit_before_a_row_at(f, "-5"); }
+
 static void write_all_tables(fixture *f) {
   es_event event = make_event(f, "Order", "z", "Opened");
   char body[128];
@@ -103,6 +124,11 @@ static void damage_elsewhere_is_named(void **state) {
                {add_a_stream, "there are streams up to 8, and events of streams up to 7"},
                {skip_a_version, "goes on from version"},
                {take_the_first_event, "position_gap: it is the first event"},
+               {edit_before_a_far_row, "version 1: its content is not what was hashed"},
+               {edit_before_a_far_row, "the events from position 14 to 8192 are missing"},
+               {edit_before_the_last_possible_row, "version 1: its content is not what was hashed"},
+               {edit_before_the_last_possible_row, "position 9223372036854775807, "},
+               {insert_before_the_first, "inserted: an event has position -5, before the first"},
                {change_a_leaf, "position 1: the tree has another hash of it than the chain"},
                {write_a_number_as_text, "non-INTEGER value in store.created_at"},
                {write_a_tile_as_text, "non-BLOB value in tiles.hashes"},
@@ -161,9 +187,58 @@ static void an_event_with_a_value_of_another_type_is_named(void **state) {
   }
 }
 
+/* ---- Many findings ---- */
+
+enum { MANY = 24000, FORGED_FROM = 5000 };
+
+typedef struct tally {
+  int64_t count, lowest;
+} tally;
+
+static void add_finding(void *data, const char *kind, int64_t position, const char *fault,
+                        const char *message) {
+  tally *self = data;
+  (void)kind, (void)fault, (void)message;
+  if (self->count++ == 0 || position < self->lowest) self->lowest = position;
+}
+
+static void add_store_finding(void *data, const char *kind, int64_t position, const char *message) {
+  add_finding(data, kind, position, "", message);
+}
+
+/* Threads keep so many and no more; what an assurance reaches to must not depend on which they were. */
+static void findings_that_are_not_told_are_counted(void **state) {
+  enum { BATCH = 1000 };
+  static es_event events[BATCH];
+  fixture f;
+  (void)state;
+
+  fixture_make(&f);
+  assert_int_equal(fixture_open(&f), ES_OK);
+  for (int i = 0; i < MANY / BATCH; i++) {
+    es_commit commit = {.events = events, .event_count = BATCH, .now = T0};
+    for (int k = 0; k < BATCH; k++)
+      events[k] = make_event(&f, "Order", "many", "Opened");
+    assert_int_equal(es__store_append(f.store, &commit, &f.err), ES_OK);
+  }
+  update(&f, "events", "events_no_update", "data = '{\"forged\":1}' WHERE position >= 5000");
+  for (int jobs = 1; jobs <= 8; jobs *= 2) {
+    tally told = {0};
+    es_scan scan = {.store = f.store, .to = MANY, .finding = add_finding, .finding_data = &told};
+    assert_int_equal(
+        es__scan_in_jobs(&scan, jobs, f.path, &f.ids, add_store_finding, &told, &f.err), ES_OK);
+    assert_true(scan.untold_count > 0);
+    assert_int_equal(told.count + scan.untold_count, MANY - FORGED_FROM + 1);
+    assert_int_equal(told.lowest < scan.untold_lowest ? told.lowest : scan.untold_lowest,
+                     FORGED_FROM);
+  }
+  fixture_remove(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(damage_elsewhere_is_named),
+      cmocka_unit_test(findings_that_are_not_told_are_counted),
       cmocka_unit_test(an_event_with_a_value_of_another_type_is_named),
   };
   return cmocka_run_group_tests_name("verify_rows", tests, NULL, NULL);
