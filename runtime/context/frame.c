@@ -277,10 +277,6 @@ es_status es__frame_resolve(es__resolved *out, const es_context *parent, const e
                             const es_actor_policy *policy, es_id_source *ids, es_error *err) {
   es_status status;
 
-  if (frame->size < sizeof *frame) {
-    return es__fail(err, ES_ERR_USAGE, "malformed_frame",
-                    "the frame was not initialised with ES_FRAME_INIT");
-  }
   out->operator_scope = frame->operator_scope;
   out->tenant_id = inherit(frame->tenant_id, parent == NULL ? NULL : parent->tenant_id);
   if (frame->tenant_id != NULL && out->tenant_id != NULL) {

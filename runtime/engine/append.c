@@ -184,6 +184,7 @@ es_status es_append(es_runtime *rt, es_event *events, size_t count, unsigned fla
     return ES_ERR_STORE;
   }
   if (count == 0) return ES_OK;
+  if (es__is_missing(events, "events", err)) return ES_ERR_USAGE;
   commit.events = malloc(count * sizeof *events); /* the caller's stay as they are on failure */
   if (commit.events == NULL) return es__no_memory(err);
   memcpy(commit.events, events, count * sizeof *events);

@@ -216,6 +216,7 @@ es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path, es_
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (rt->in_transaction)
     return es__fail(err, ES_ERR_USAGE, "in_transaction", "commit the open transaction first");
+  if (es__is_missing(path, "path", err)) return ES_ERR_USAGE;
   if (path[0] == '\0')
     return es__fail(err, ES_ERR_USAGE, "no_name", "the name of the new file is empty");
   if (exists(path)) return refuse_taken(path, err);
@@ -346,12 +347,15 @@ es_status es_restore(es_verify_report *out, const char *path, const es_options *
   es_verify_report report = {0}, copied = {0};
   es_store *backup = NULL;
   char *target = NULL;
-  bool in_use = has_log(path); /* somebody else's, or left by a crash: not ours to remove */
-  es_status status = find_store(&target, options, err);
 
   if (out != NULL) *out = report;
+  if (es__is_missing(path, "path", err)) return ES_ERR_USAGE;
+  bool in_use = has_log(path); /* somebody else's, or left by a crash: not ours to remove */
+  es_status status = find_store(&target, options, err);
   if (status == ES_OK) status = check_free(target, err);
-  if (restoring != NULL) es__take_options(&judged.options, restoring, sizeof judged.options);
+  if (status == ES_OK && restoring != NULL)
+    status =
+        es__take_options(&judged.options, restoring, sizeof judged.options, "ES_RESTORE_INIT", err);
   if (status == ES_OK) status = judge_backup(&report, &judged, path, target, err);
   if (status == ES_OK) status = es__store_open_sqlite(&backup, path, &reading, &ids, err);
   if (status == ES_OK) status = copy_store(&copied, backup, path, target, NULL, NULL, err);
@@ -368,6 +372,7 @@ es_status es_store_layout(es_layout *out, const es_options *options, es_error *e
   char *path = NULL;
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = (es_layout){0};
   status = find_store(&path, options, err);
   if (status == ES_OK) status = es__sqlite_layout(out, path, err);

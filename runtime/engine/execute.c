@@ -273,19 +273,23 @@ static void name_command(es_error *err, const es_command *command) {
   es__wrap(err, "%s/%s %s", command->aggregate_type, command->aggregate_id, command->command);
 }
 
-es_status es_execute(es_reply **out, es_runtime *rt, const es_command *command, es_error *err) {
+es_status es_execute(es_reply **out, es_runtime *rt, const es_command *given, es_error *err) {
+  es_command known = ES_COMMAND_INIT, *command = &known;
   attempt self = {.execution = {.rt = rt, .command = command}};
   es_execution *execution = &self.execution;
   es_status status;
   bool found = false;
-  int left = command->expected_version == ES_ANY_VERSION ? rt->conflict_retries : 0;
+  int left;
   es_error unseen = ES_ERROR_INIT;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   if (err == NULL) err = &unseen; /* the log and $audit tell it all the same */
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
-  status = check_names(command, err);
+  status = es__take_options(command, given, sizeof known, "ES_COMMAND_INIT", err);
+  if (status == ES_OK) status = check_names(command, err);
   if (status != ES_OK) return status;
+  left = command->expected_version == ES_ANY_VERSION ? rt->conflict_retries : 0;
   if (rt->execution != NULL) {
     return es__fail(err, ES_ERR_USAGE, "nested_command",
                     "a command is running: commands do not nest");

@@ -43,14 +43,17 @@ static es_status check_name(const es_import *import, es_error *err) {
   return es_actor_parse(NULL, actor, &import->rt->actor_policy, err);
 }
 
-es_status es_import_open(es_import **out, es_runtime *rt, const es_import_options *options,
+es_status es_import_open(es_import **out, es_runtime *rt, const es_import_options *given,
                          es_error *err) {
+  es_import_options known = ES_IMPORT_INIT, *options = &known;
   es_import *import = NULL;
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
-  status = check_options(rt, options, err);
+  status = es__take_options(options, given, sizeof known, "ES_IMPORT_INIT", err);
+  if (status == ES_OK) status = check_options(rt, options, err);
   if (status != ES_OK) return status;
   import = calloc(1, sizeof *import);
   if (import == NULL) return es__no_memory(err);
@@ -433,6 +436,7 @@ es_status es_import_feed(es_import *import, const char *bytes, size_t length, es
   es_status status = check_usable(import, err);
 
   if (status != ES_OK) return status;
+  if (length > 0 && es__is_missing(bytes, "bytes", err)) return ES_ERR_USAGE;
   status = import->form == ES_IMPORT_CSV ? feed_csv(import, bytes, length, &problem)
                                          : feed_lines(import, bytes, length, &problem);
   return conclude(import, status, &problem, err);

@@ -154,7 +154,7 @@ static es_status check_policy(const es_checkpoint_policy *policy, const es_runti
     es__hint(err, "make a key with: esrun keygen");
     return ES_ERR_USAGE;
   }
-  return ES_OK;
+  return es__is_missing(policy->keys, "keys", err) ? ES_ERR_USAGE : ES_OK;
 }
 
 es_status es_checkpoint_every(es_runtime *rt, const es_checkpoint_policy *given, es_error *err) {
@@ -168,8 +168,8 @@ es_status es_checkpoint_every(es_runtime *rt, const es_checkpoint_policy *given,
     rt->signer = NULL;
     return ES_OK;
   }
-  es__take_options(&policy, given, sizeof policy);
-  status = check_policy(&policy, rt, err);
+  status = es__take_options(&policy, given, sizeof policy, "ES_CHECKPOINT_POLICY_INIT", err);
+  if (status == ES_OK) status = check_policy(&policy, rt, err);
   if (status != ES_OK) return status;
   self = calloc(1, sizeof *self);
   if (self == NULL) return es__no_memory(err);

@@ -42,18 +42,22 @@ static es_status hand_out_vkey(char **out, const es_vkey *key, es_error *err) {
   return *out == NULL ? es__no_memory(err) : ES_OK;
 }
 
-es_status es_keygen(char **vkey, const es_keygen_options *options, es_error *err) {
+es_status es_keygen(char **vkey, const es_keygen_options *given, es_error *err) {
+  es_keygen_options options = ES_KEYGEN_INIT;
   es_skey key;
   es_buf text = {0};
   es_status status;
 
+  if (es__is_missing(vkey, "vkey", err)) return ES_ERR_USAGE;
   *vkey = NULL;
-  if (options->name == NULL || options->path == NULL) {
+  status = es__take_options(&options, given, sizeof options, "ES_KEYGEN_INIT", err);
+  if (status != ES_OK) return status;
+  if (options.name == NULL || options.path == NULL) {
     return es__fail(err, ES_ERR_USAGE, "malformed_key", "a key needs a name and a file");
   }
-  status = es__skey_make(&key, options->name, err);
-  if (status == ES_OK) status = es__key_file_print(&text, &key, options->passphrase, err);
-  if (status == ES_OK) status = write_new_file(options->path, &text, err);
+  status = es__skey_make(&key, options.name, err);
+  if (status == ES_OK) status = es__key_file_print(&text, &key, options.passphrase, err);
+  if (status == ES_OK) status = write_new_file(options.path, &text, err);
   if (status == ES_OK) status = hand_out_vkey(vkey, &key.vkey, err);
   es__key_file_wipe(&text);
   es__skey_clear(&key);
@@ -117,9 +121,12 @@ es_status es__signing_key_read(es_skey *out, const es_signing_key *key, es_error
 
 es_status es_key_public(char **vkey, const es_signing_key *key, es_error *err) {
   es_skey secret;
+
+  if (es__is_missing(vkey, "vkey", err)) return ES_ERR_USAGE;
+  *vkey = NULL;
+  if (es__is_missing(key, "key", err)) return ES_ERR_USAGE;
   es_status status = es__signing_key_read(&secret, key, err);
 
-  *vkey = NULL;
   if (status == ES_OK) status = hand_out_vkey(vkey, &secret.vkey, err);
   es__skey_clear(&secret);
   return status;
@@ -131,8 +138,14 @@ es_status es_sign_detached(char **signature, size_t *signature_length, char **pu
   es_buf pem = {0}, made = {0}, public_pem = {0};
   es_status status = ES_OK;
 
+  if (es__is_missing(signature, "signature", err) ||
+      es__is_missing(signature_length, "signature_length", err) ||
+      es__is_missing(public_key, "public_key", err))
+    return ES_ERR_USAGE;
   *signature = *public_key = NULL;
   *signature_length = 0;
+  if (es__is_missing(key, "key", err) || (length > 0 && es__is_missing(bytes, "bytes", err)))
+    return ES_ERR_USAGE;
   if (key->text != NULL) {
     es__buf_text(&pem, key->text);
   } else if (key->path != NULL) {

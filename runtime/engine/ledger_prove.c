@@ -125,8 +125,9 @@ static es_status prove_continuation(es_proof *proof, const es_tree_head *head, i
   return will_not_hold(from, "from there the tree does not lead to the signed root", err);
 }
 
-es_status es_prove(char **proof_text, es_runtime *rt, const es_prove_options *options,
+es_status es_prove(char **proof_text, es_runtime *rt, const es_prove_options *given,
                    es_error *err) {
+  es_prove_options known = ES_PROVE_INIT, *options = &known;
   es_tree_tiles *tiles = NULL;
   es_store_checkpoint checkpoint = {0};
   es_tree_head head;
@@ -134,8 +135,11 @@ es_status es_prove(char **proof_text, es_runtime *rt, const es_prove_options *op
   es_buf out = {0};
   es_status status = ES_OK;
 
+  if (es__is_missing(proof_text, "proof", err)) return ES_ERR_USAGE;
   *proof_text = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  status = es__take_options(options, given, sizeof known, "ES_PROVE_INIT", err);
+  if (status != ES_OK) return status;
   tiles = malloc(sizeof *tiles);
   if (tiles == NULL) return es__no_memory(err);
   es_tile_reader reader = es__tree_reader(tiles, rt->store);
@@ -186,8 +190,10 @@ static es_status read_keys(checking *self, es_error *err) {
     es__hint(err, "ask for the key in another way than you got the proof");
     return ES_ERR_USAGE;
   }
+  if (es__is_missing(self->check->keys, "keys", err)) return ES_ERR_USAGE;
   for (size_t i = 0; i < self->check->key_count; i++) {
     const char *text = self->check->keys[i];
+    if (es__is_missing(text, "one of the keys", err)) return ES_ERR_USAGE;
     es_status status = es__vkey_parse(&self->keys[i], text, strlen(text), err);
     if (status != ES_OK) return status;
   }
@@ -309,12 +315,18 @@ static void write_result(es_buf *out, const checking *self) {
   es__buf_byte(out, '}');
 }
 
-es_status es_verify_proof(char **result, const es_proof_check *check, es_error *err) {
-  checking *self = calloc(1, sizeof *self);
+es_status es_verify_proof(char **result, const es_proof_check *given, es_error *err) {
+  es_proof_check known = ES_PROOF_CHECK_INIT, *check = &known;
+  checking *self;
   es_buf out = {0};
   es_status status;
 
+  if (es__is_missing(result, "result", err)) return ES_ERR_USAGE;
   *result = NULL;
+  status = es__take_options(check, given, sizeof known, "ES_PROOF_CHECK_INIT", err);
+  if (status != ES_OK) return status;
+  if (es__is_missing(check->proof, "proof", err)) return ES_ERR_USAGE;
+  self = calloc(1, sizeof *self);
   if (self == NULL) return es__no_memory(err);
   self->check = check;
   status = read_keys(self, err);

@@ -414,12 +414,15 @@ es_status es_checkpoint(char **note, es_runtime *rt, const es_checkpoint_options
                         es_error *err) {
   es_checkpoint_options options = ES_CHECKPOINT_INIT;
 
+  if (es__is_missing(note, "note", err)) return ES_ERR_USAGE;
   *note = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (rt->in_transaction) {
     return es__fail(err, ES_ERR_USAGE, "in_transaction",
                     "a checkpoint cannot be made inside a transaction: commit it first");
   }
-  es__take_options(&options, given, sizeof options);
+  es_status status = es__take_options(&options, given, sizeof options, "ES_CHECKPOINT_INIT", err);
+  if (status != ES_OK) return status;
+  if (options.key_count > 0 && es__is_missing(options.keys, "keys", err)) return ES_ERR_USAGE;
   return es__checkpoint_in_turn(note, rt, &options, NULL, err);
 }

@@ -31,9 +31,13 @@ es_status es_read(es_cursor **out, es_runtime *rt, const es_filter *filter, es_e
   es_cursor *cursor;
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
-  if (filter != NULL) scoped = *filter;
+  if (filter != NULL) {
+    status = es__take_options(&scoped, filter, sizeof scoped, "ES_FILTER_INIT", err);
+    if (status != ES_OK) return status;
+  }
   if (!is_operator(rt)) {
     scoped.tenant_id =
         rt->context != NULL && rt->context->tenant_id != NULL ? rt->context->tenant_id : ES_NONE;
@@ -55,6 +59,7 @@ es_status es_read(es_cursor **out, es_runtime *rt, const es_filter *filter, es_e
 }
 
 es_status es_cursor_next(const es_event **event, es_cursor *cursor, es_error *err) {
+  if (es__is_missing(event, "event", err)) return ES_ERR_USAGE;
   *event = NULL;
   if (es__wrong_thread(cursor->rt, err)) return ES_ERR_USAGE;
   return es__store_next(event, cursor->cursor, err);
@@ -120,24 +125,28 @@ static int not_found(lua_State *L) {
 }
 
 es_status es_load(char **out, es_runtime *rt, const char *aggregate_type, const char *aggregate_id,
-                  const es_load_options *options, es_error *err) {
+                  const es_load_options *given, es_error *err) {
+  es_load_options options = ES_LOAD_INIT;
   es_fold fold = {.stream = {es__tenant(rt), es__text(aggregate_type), es__text(aggregate_id)}};
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (aggregate_type == NULL || aggregate_id == NULL) {
     return es__fail(err, ES_ERR_USAGE, "bad_target",
                     "an aggregate is named by its type and id: TYPE/ID");
   }
-  if (options != NULL) {
-    if (options->at_version < 0) {
-      return es__fail(err, ES_ERR_USAGE, "bad_version", "version %lld: versions start at 1",
-                      (long long)options->at_version);
-    }
-    fold.to_version = options->at_version;
-    fold.to_time = options->at_time;
+  if (given != NULL) {
+    status = es__take_options(&options, given, sizeof options, "ES_LOAD_INIT", err);
+    if (status != ES_OK) return status;
   }
+  if (options.at_version < 0) {
+    return es__fail(err, ES_ERR_USAGE, "bad_version", "version %lld: versions start at 1",
+                    (long long)options.at_version);
+  }
+  fold.to_version = options.at_version;
+  fold.to_time = options.at_time;
   status = es__fold(&fold, rt->domain, rt->store, err);
   if (status != ES_OK) return status;
   if (fold.version == 0) return es__domain_run(rt->domain, not_found, &fold, err);

@@ -179,13 +179,18 @@ static es_status each_stream(void *data, const es_stream_name *stream, int64_t v
 
 es_status es_replay(es_replay_report *out, es_runtime *rt, const es_replay_options *options,
                     es_error *err) {
-  es_replay_options all = ES_REPLAY_INIT;
-  replay self = {.rt = rt, .options = options == NULL ? &all : options, .report = out};
+  es_replay_options known = ES_REPLAY_INIT;
+  replay self = {.rt = rt, .options = &known, .report = out};
   es_store_head head;
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = (es_replay_report){0};
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  if (options != NULL) {
+    status = es__take_options(&known, options, sizeof known, "ES_REPLAY_INIT", err);
+    if (status != ES_OK) return status;
+  }
   status = es__store_head_of(&head, rt->store, err);
   if (status == ES_OK) self.total = head.position;
   if (status == ES_OK) status = es__modules_load(&self.first, &rt->modules, &rt->limits, err);

@@ -112,6 +112,7 @@ es_status es_reply_json(char **out, const es_reply *reply, es_error *err) {
   char id[ES_ID_TEXT_SIZE];
   es_status status = ES_OK;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   es__buf_byte(&buf, '{');
   es__json_write_key(&buf, "aggregate_type");

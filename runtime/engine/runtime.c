@@ -118,21 +118,10 @@ static es_status check_options(const es_options *options, es_error *err) {
   return status;
 }
 
-void es__take_options(void *out, const void *given, size_t known_size) {
-  size_t size;
-
-  memcpy(&size, given, sizeof size);
-  memcpy(out, given, size < known_size ? size : known_size);
-}
-
 es_status es__open_options(es_options *out, const es_options *given, es_error *err) {
   *out = (es_options)ES_OPTIONS_INIT;
-  if (given == NULL) {
-    es__fail(err, ES_ERR_USAGE, "no_options", "options are needed");
-    es__hint(err, "es_options options = ES_OPTIONS_INIT; then set what differs");
+  if (es__take_options(out, given, sizeof *out, "ES_OPTIONS_INIT", err) != ES_OK)
     return ES_ERR_USAGE;
-  }
-  es__take_options(out, given, sizeof *out);
   if (out->store_path == NULL || out->store_path[0] != '\0') return ES_OK;
   es__fail(err, ES_ERR_USAGE, "no_store", "the name of the store is empty");
   es__hint(err, "name a file, or leave it out: then the project says which one");
@@ -145,6 +134,7 @@ es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
   es_runtime *rt;
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   status = es__open_options(options, given, err);
   if (status == ES_OK) status = check_options(options, err);
@@ -228,6 +218,7 @@ es_status es_describe(char **out, es_runtime *rt, es_error *err) {
   describing job = {rt, &buf};
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = es__modules_load_rest(rt->domain, &rt->modules, err);
@@ -244,6 +235,7 @@ static void write_settings(es_buf *out, const es_runtime *rt, const char *store_
 es_status es_config(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   write_settings(&buf, rt, rt->store_path == NULL ? ":memory:" : rt->store_path);
   return hand_out(out, &buf, ES_OK, err);
 }
@@ -253,6 +245,7 @@ es_status es_project_settings(char **out, const es_options *given, es_error *err
   es_runtime unopened = {0};
   es_buf buf = {0};
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   es_status status = es__open_options(&options, given, err);
   if (status == ES_OK) status = es__settings_read(&unopened.settings, options.project_path, err);
@@ -272,6 +265,7 @@ es_status es_info(char **out, es_runtime *rt, es_error *err) {
   char hex[2 * ES_HASH_SIZE + 1];
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = es__store_head_of(&head, rt->store, err);
@@ -338,13 +332,17 @@ void es__log(es_runtime *rt, es_log_level level, const char *code, const char *f
 
 /* ---- context ---- */
 
-es_status es_context_enter(es_token *out, es_runtime *rt, const es_frame *frame, es_error *err) {
+es_status es_context_enter(es_token *out, es_runtime *rt, const es_frame *given, es_error *err) {
+  es_frame frame = ES_FRAME_INIT;
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   out->serial = 0;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  status = es__take_options(&frame, given, sizeof frame, "ES_FRAME_INIT", err);
+  if (status != ES_OK) return status;
   status =
-      es__context_push(&rt->context, rt->last_serial + 1, frame, &rt->actor_policy, &rt->ids, err);
+      es__context_push(&rt->context, rt->last_serial + 1, &frame, &rt->actor_policy, &rt->ids, err);
   if (status == ES_OK) out->serial = ++rt->last_serial;
   return status;
 }
@@ -361,6 +359,7 @@ size_t es_context_depth(const es_runtime *rt) {
 es_status es_context_json(char **out, const es_runtime *rt, es_error *err) {
   es_buf buf = {0};
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   es__context_write(&buf, rt->context);
   return hand_out(out, &buf, ES_OK, err);
 }
@@ -400,6 +399,7 @@ es_status es_project(es_runtime *rt, const char *name, es_progress progress, voi
 
 es_status es_project_rebuild(es_runtime *rt, const char *name, es_progress progress,
                              void *progress_data, es_error *err) {
+  if (es__is_missing(name, "the projection's name", err)) return ES_ERR_USAGE;
   es_status status = ready_to_project(rt, err);
 
   if (status != ES_OK) return status;
@@ -410,6 +410,7 @@ es_status es_project_status(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = es__projections_ready(rt, err);
@@ -421,6 +422,10 @@ es_status es_query(es_runtime *rt, const char *projection, const char *query,
                    const char *params_json, es_row row, void *row_data, es_error *err) {
   es_status status;
 
+  if (es__is_missing(projection, "the projection's name", err) ||
+      es__is_missing(query, "the query's name", err) ||
+      es__is_missing((const void *)row, "row", err))
+    return ES_ERR_USAGE;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = es__projections_ready(rt, err);
   if (status != ES_OK) return status;

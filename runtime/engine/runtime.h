@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "base/given.h"
 #include "base/id.h"
 #include "context/context.h"
 #include "engine/modules.h"
@@ -57,8 +58,6 @@ void es__checkpoint_if_due(es_runtime *rt);
 void es__checkpoint_at_end(es_runtime *rt);
 void es__signer_free(struct es_signer *signer);
 
-/* Copies a struct that begins with its size: members that the caller's header did not have keep the value in *out. */
-void es__take_options(void *out, const void *given, size_t known_size);
 /* The options of whoever opens a runtime or looks at its files; ES_ERR_USAGE for NULL and for a store without a name. */
 es_status es__open_options(es_options *out, const es_options *given, es_error *err);
 

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/given.h"
 #include "json/writer.h"
 
 enum { CONFIG_BYTES_MAX = 65536, CONFIG_STEPS_MAX = 100000 };
@@ -20,6 +21,7 @@ enum { CONFIG_BYTES_MAX = 65536, CONFIG_STEPS_MAX = 100000 };
 es_status es_project_find(char **out, const char *start, es_error *err) {
   char folder[PATH_MAX], file[PATH_MAX + 16];
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
   if (realpath(start == NULL ? "." : start, folder) == NULL) {
     return es__fail(err, ES_ERR_NOT_FOUND, "no_project", "cannot look for a project in %s: %s",

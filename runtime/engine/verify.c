@@ -53,6 +53,18 @@ static void found_in_store(void *data, const char *kind, int64_t position, const
 
 /* ---- Checkpoints ------------------------------------------------------------------------------------------- */
 
+static es_status check_lists(const es_verify_options *options, es_error *err) {
+  bool missing = (options->key_count > 0 && es__is_missing(options->keys, "keys", err)) ||
+                 (options->anchor_count > 0 && es__is_missing(options->anchors, "anchors", err));
+
+  for (size_t i = 0; !missing && i < options->key_count; i++)
+    missing = es__is_missing(options->keys[i], "one of the keys", err);
+  for (size_t i = 0; !missing && i < options->anchor_count; i++)
+    missing = es__is_missing(options->anchors[i].name, "an anchor's name", err) ||
+              es__is_missing(options->anchors[i].note, "an anchor's note", err);
+  return missing ? ES_ERR_USAGE : ES_OK;
+}
+
 static es_status take_keys(verification *self, es_error *err) {
   es_status status = ES_OK;
   es_vkey key;
@@ -353,18 +365,20 @@ static es_status scan(verification *self, int64_t after, es_error *err) {
 
 es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_options *options,
                     es_error *err) {
-  static const es_verify_options defaults = ES_VERIFY_INIT;
-  verification self = {.rt = rt,
-                       .options = options == NULL ? &defaults : options,
-                       .report = out,
-                       .first = ES_ERROR_INIT,
-                       .first_bad = INT64_MAX};
+  es_verify_options known = ES_VERIFY_INIT;
+  verification self = {
+      .rt = rt, .options = &known, .report = out, .first = ES_ERROR_INIT, .first_bad = INT64_MAX};
   es_store_head head;
   int64_t after = 0;
   es_status status;
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = (es_verify_report){0};
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  status = options == NULL ? ES_OK
+                           : es__take_options(&known, options, sizeof known, "ES_VERIFY_INIT", err);
+  if (status == ES_OK) status = check_lists(&known, err);
+  if (status != ES_OK) return status;
   es__ledger_origin(self.origin, rt->store);
   /* The checkpoints before the number of events: what others append and sign meanwhile comes after both. */
   status = take_heads(&self, err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/given.h"
 #include "base/id.h"
 #include "event/event.h"
 #include "json/writer.h"
@@ -68,7 +69,9 @@ es_status es_event_json(char **out, size_t *length, const es_event *event, es_ev
                         es_error *err) {
   es_buf line = {0};
 
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   *out = NULL;
+  if (es__is_missing(event, "event", err)) return ES_ERR_USAGE;
   if (length != NULL) *length = 0;
   es__buf_reserve(&line, event->data.length + event->metadata.length + ENVELOPE_ROOM);
   WRITE_KEY(&line, "position");

@@ -18,8 +18,10 @@
  *   Memory    What a call hands out is freed by the named function; passing NULL to it is fine. Text handed out as
  *             `char *` is freed by es_free(). Views (es_event, es_text) say how long they live.
  *   Times     are int64_t microseconds since 1970-01-01T00:00:00Z; JSON and Lua see RFC 3339 UTC with six digits.
- *   Structs   that callers fill start with `size`; initialise them with their _INIT macro so that later versions
- *             can add members.
+ *   Structs   of options, that callers fill, start with `size`; initialise them with their _INIT macro. Later versions can
+ *             add members: those that lie behind `size` keep their defaults. A size of 0 is ES_ERR_USAGE "bad_size".
+ *   NULL      is fine for options, for where a result goes and for any other pointer only where the call says so; else it is
+ *             ES_ERR_USAGE, "no_options" or "missing_argument". Runtimes, cursors, replies and imports must be open ones.
  *   Threads   One runtime belongs to one thread at a time, at first the one that opened it; es_adopt() hands it over. A
  *             process may hold any number of runtimes; they share no state. Many processes and runtimes may open one
  *             store file.
@@ -128,7 +130,7 @@ typedef enum es_event_form {
   ES_FORM_EXPORT /* data and metadata as JSON strings of the exact bytes: the chain can be recomputed from it */
 } es_event_form;
 
-/* The event as one line of JSON without newline; the caller frees it with es_free(). */
+/* The event as one line of JSON without newline; the caller frees it with es_free(). length may be NULL. */
 ES_API es_status es_event_json(char **out, size_t *length, const es_event *event,
                                es_event_form form, es_error *err);
 
@@ -240,7 +242,7 @@ ES_API void es_close(es_runtime *rt);
  * library answers other threads' calls with ES_ERR_USAGE "wrong_thread"; others do not look. */
 ES_API void es_adopt(es_runtime *rt);
 
-/* The nearest folder from `start` upward that holds esrun.lua; *out is freed with es_free(). */
+/* The nearest folder from `start` (NULL: the current one) upward that holds esrun.lua; *out is freed with es_free(). */
 ES_API es_status es_project_find(char **out, const char *start, es_error *err);
 
 /* Facts as one JSON object, freed with es_free():
@@ -521,7 +523,7 @@ typedef struct es_verify_report {
 
 /* Recomputes every hash, link, version sequence and derived structure, compares the chain with the tree, and both with every
  * checkpoint known: those in the store, the signer's memory, the anchors. ES_ERR_INTEGRITY when anything was found. Both
- * ranges end before the first event that was found faulty. */
+ * ranges end before the first event that was found faulty. options may be NULL. */
 ES_API es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_options *options,
                            es_error *err);
 
@@ -543,7 +545,7 @@ typedef struct es_replay_report {
 } es_replay_report;
 
 /* Folds every stream of aggregates that a module declares. With `check`, ES_ERR_INTEGRITY names the first stream,
- * version and path that differ between two replays. */
+ * version and path that differ between two replays. options may be NULL. */
 ES_API es_status es_replay(es_replay_report *out, es_runtime *rt, const es_replay_options *options,
                            es_error *err);
 
@@ -751,7 +753,7 @@ typedef struct es_restore_options {
   { .size = sizeof(es_restore_options) }
 
 /* Makes a verified copy of the backup `path` the store that es_open would open with `options`. A store that is there is never
- * overwritten. `restoring` may be NULL. A backup that is older than what the signer's memory or an anchor has is
+ * overwritten. `restoring` and `out` may be NULL. A backup that is older than what the signer's memory or an anchor has is
  * ES_ERR_INTEGRITY "rollback", unless it is accepted; signing goes on refusing the store until es_checkpoint is told too. One of
  * another store than the signer's memory knows at this place is ES_ERR_INTEGRITY "foreign", unless that is accepted. */
 ES_API es_status es_restore(es_verify_report *out, const char *path, const es_options *options,
