@@ -78,7 +78,8 @@ typedef enum es_name_kind {
   X(REPLY_LAST, "SELECT coalesce(max(reply_id), 0) FROM replies")                                  \
   X(REPLY_ADD, "INSERT INTO replies (reply_id, key, params_hash, first_position, event_count,"     \
                " created_at, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")             \
-  X(HASHES, "SELECT hash FROM events WHERE position > ?1 ORDER BY position LIMIT ?2")              \
+  X(HASHES, "SELECT position, hash FROM events WHERE position > ?1"                                \
+            " ORDER BY position LIMIT ?2")                                                         \
   X(TILE_GET, "SELECT hashes FROM tiles WHERE tile = ?1")                                          \
   X(TILE_GROW, "UPDATE tiles SET hashes = ?2 WHERE tile = ?1")                                     \
   X(TILE_ADD, "INSERT INTO tiles (tile, hashes) VALUES (?1, ?2)")                                  \

@@ -19,12 +19,17 @@ es_status es__sqlite_hashes(es_hash *out, size_t *count, es_store *base, int64_t
   sqlite3_bind_int64(statement, 1, after);
   sqlite3_bind_int64(statement, 2, (int64_t)capacity);
   while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
-    if (es__sqlite_blob(out[*count].bytes, statement, 0, ES_HASH_SIZE)) {
+    int64_t expected = after + (int64_t)*count + 1;
+    if (sqlite3_column_int64(statement, 0) != expected) {
+      if (*count == 0)
+        status = es__sqlite_damage(store, expected, "position_gap", err, "it is missing");
+      rc = SQLITE_DONE; /* those before the gap are good */
+    } else if (es__sqlite_blob(out[*count].bytes, statement, 1, ES_HASH_SIZE)) {
       (*count)++;
       continue;
+    } else {
+      status = es__sqlite_damage(store, expected, "hash", err, "the hash is malformed");
     }
-    status =
-        es__sqlite_damage(store, after + (int64_t)*count + 1, "hash", err, "the hash is malformed");
     break;
   }
   if (status == ES_OK && rc != SQLITE_DONE)

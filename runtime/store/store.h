@@ -201,6 +201,7 @@ es_status es__store_streams(es_store *store, const char *aggregate_type,
                             es_status (*each)(void *data, const es_stream_name *, int64_t version,
                                               es_error *err),
                             void *data, es_error *err);
+/* Of the events that follow `after` without a gap. *count is 0 where nothing follows; where a gap does, ES_ERR_INTEGRITY. */
 es_status es__store_hashes(es_hash *out, size_t *count, es_store *store, int64_t after,
                            size_t capacity, es_error *err);
 es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_t up_to,

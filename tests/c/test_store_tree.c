@@ -161,13 +161,15 @@ static void checkpoints_are_kept_and_found_by_size(void **state) {
 
 /* Runs SQL on the file from outside, where no trigger is left in the way; the triggers are put back. */
 static void tamper(fixture *f, const char *sql) {
-  static const char *const triggers[] = {"tiles_no_change", "tiles_no_delete", "tiles_guard",
-                                         "events_no_delete", "checkpoints_no_update"};
+  enum { TRIGGERS = 6 };
+  static const char *const triggers[] = {"tiles_no_change",  "tiles_no_delete",
+                                         "tiles_guard",      "events_no_delete",
+                                         "events_no_update", "checkpoints_no_update"};
   char kept[8][1024], drop[64];
   sqlite3 *db;
   char *why = NULL;
   assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < TRIGGERS; i++) {
     sqlite3_stmt *get;
     assert_int_equal(
         sqlite3_prepare_v2(db, "SELECT sql FROM sqlite_schema WHERE name = ?1", -1, &get, NULL),
@@ -180,7 +182,7 @@ static void tamper(fixture *f, const char *sql) {
     assert_int_equal(sqlite3_exec(db, drop, NULL, NULL, NULL), SQLITE_OK);
   }
   if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) fail_msg("%s", why);
-  for (int i = 0; i < 5; i++)
+  for (int i = 0; i < TRIGGERS; i++)
     assert_int_equal(sqlite3_exec(db, kept[i], NULL, NULL, NULL), SQLITE_OK);
   sqlite3_close(db);
 }
@@ -239,6 +241,41 @@ static void a_tail_cut_off_is_found_by_the_tree(void **state) {
   damage found = check(f);
   assert_string_equal(found.kind, "truncated");
   assert_non_null(strstr(found.message, "cut off"));
+}
+
+static int64_t stored_tiles(fixture *f) {
+  sqlite3 *db;
+  sqlite3_stmt *statement;
+  assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM tiles", -1, &statement, NULL),
+                   SQLITE_OK);
+  assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+  int64_t count = sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return count;
+}
+
+/* The tree keeps what it once has: leaves of events that are not there could never be taken back. */
+static void a_tree_does_not_grow_over_a_gap(void **state) {
+  fixture *f = *state;
+  int64_t size;
+  es_hash root;
+  fill(f, 600);
+  tamper(f, "UPDATE events SET position = 1000 WHERE position = 599");
+  alarm(60); /* instead of filling the disk */
+  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_INTEGRITY);
+  assert_string_equal(f->err.code, "position_gap");
+  assert_int_equal(f->err.position, 599);
+  assert_int_equal(stored_tiles(f), 0);
+  assert_int_equal(es__tree_root_at(&root, 600, f->store, &f->err), ES_ERR_INTEGRITY);
+  tamper(f, "UPDATE events SET position = 9223372036854775807 WHERE position = 1000");
+  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_INTEGRITY);
+  alarm(0);
+  assert_int_equal(stored_tiles(f), 0);
+  tamper(f, "UPDATE events SET position = 599 WHERE position > 1000");
+  assert_int_equal(grow(f), 600);
+  assert_int_equal(check(f).count, 0);
 }
 
 static void a_changed_checkpoint_is_found(void **state) {
@@ -334,6 +371,7 @@ int main(void) {
       S(a_missing_tile_is_found),
       S(a_tile_too_many_is_found),
       S(a_tail_cut_off_is_found_by_the_tree),
+      S(a_tree_does_not_grow_over_a_gap),
       S(a_changed_checkpoint_is_found),
       S(the_schema_lets_tiles_grow_and_nothing_else),
       S(a_full_disk_leaves_a_whole_tree),
