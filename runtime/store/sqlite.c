@@ -86,9 +86,6 @@ typedef struct es_pragma {
   const char *expected; /* what reading it back must give; NULL: anything */
 } es_pragma;
 
-#define CACHE_SIZE "-16384" /* KiB */
-#define SMALL_CACHE_SIZE "-256"
-
 /* FULL: in WAL mode NORMAL loses acknowledged commits in a power cut. */
 static const es_pragma pragmas[] = {
     {"journal_mode", "wal", "wal"},
@@ -96,7 +93,7 @@ static const es_pragma pragmas[] = {
     {"trusted_schema", "off", "0"},
     {"cell_size_check", "on", "1"},
     {"foreign_keys", "on", "1"},
-    {"cache_size", CACHE_SIZE, CACHE_SIZE},
+    {"cache_size", "-16384", "-16384"},
     /* The guards make SQLite journal every page of an insert: in a file that would halve the rate. */
     {"temp_store", "memory", "2"},
     {"wal_autocheckpoint", "2000", "2000"},
@@ -133,7 +130,7 @@ static es_status set_pragmas(es_sqlite *store, es_error *err) {
 
 void es__sqlite_small_cache(es_sqlite *store, bool small) {
   const char *sql =
-      small ? "PRAGMA cache_size = " SMALL_CACHE_SIZE : "PRAGMA cache_size = " CACHE_SIZE;
+      small ? "PRAGMA cache_size = -256" : "PRAGMA cache_size = -16384"; /* as above */
   sqlite3_exec(store->db, sql, NULL, NULL, NULL);
 }
 
