@@ -62,20 +62,68 @@ describe("an anchor", function()
 
   it("that says nothing is named, and the words for it", function()
     local p = project()
-    p.shell "mkdir $HOME/folder && : > $HOME/empty"
-    p.config(("return { anchors = { { file = %q }, { file = %q }, { file = %q }, { git = %q }, { read = 'true' } } }"):format(
-      p.home .. "/gone", p.home .. "/folder", p.home .. "/empty", p.home .. "/nowhere"))
-    local told = p.must "verify"
-    for _, line in ipairs {
-      "/gone says nothing: there is no such file", "/folder says nothing: it is no file",
-      "/empty says nothing: the file is empty",
-      "/nowhere says nothing: it is no repository, or has no checkpoint of this store",
+    p.must "keygen"
+    p.shell "git init -q $HOME/fresh; git init -q $HOME/other; echo a >$HOME/other/a"
+    p.shell "cd $HOME/other && git add a && git -c user.name=A -c user.email=a@example.com commit -qm a"
+    p.config(("return { anchors = { { file = %q }, { file = '/dev/null' }, { git = %q }, { git = %q }, { git = %q }, "
+      .. "{ read = 'true' } } }"):format(p.home .. "/gone", p.home .. "/nowhere", p.home .. "/fresh", p.home .. "/other"))
+    local lines = {
+      "/gone says nothing: there is no such file", "/dev/null says nothing: it is no file",
+      "/nowhere says nothing: there is no such folder", "/fresh says nothing: nothing was committed there",
+      "/other says nothing: it has no checkpoint of this store",
       "warning: the anchor true says nothing: the command prints nothing",
-    } do assert.matches(line, told, 1, true) end
-    assert.equal(5, #cjson.decode(p.must("verify", "--output", "json")).silent_anchors)
+    }
+    local told = p.must "verify"
+    for _, line in ipairs(lines) do assert.matches(line, told, 1, true) end
+    assert.equal(6, #cjson.decode(p.must("verify", "--output", "json")).silent_anchors)
+    local signing = p.run "checkpoint"
+    for _, line in ipairs(lines) do assert.matches(line .. "\n", signing.err, 1, true) end
+    p.config(("return { checkpoint = { events = 1 }, anchors = { { file = %q } } }"):format(p.home .. "/late"))
+    local moved = p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane")
+    assert.matches("warning: the anchor " .. p.home .. "/late says nothing: there is no such file\n", moved.err, 1, true)
+    p.move(2)
+    assert.equal("", p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane").err)
+    p.config(("return { anchors = { { file = %q } } }"):format(p.home .. "/away"))
     p.must("backup", p.home .. "/copy")
     p.shell "rm store.db*"
-    assert.matches("warning: the anchor " .. p.home .. "/gone says nothing", p.run("restore", p.home .. "/copy").err, 1, true)
+    assert.matches("warning: the anchor " .. p.home .. "/away says nothing", p.run("restore", p.home .. "/copy").err, 1, true)
+  end)
+
+  it("that is there and cannot be read ends the command, and nothing is signed", function()
+    local p, note = rolled_back()
+    p.shell "cp -r $HOME/git $HOME/kept"
+    local file = p.shell("echo $HOME/*.checkpoint").out:match "%S+"
+    local unread = "the anchor " .. p.home .. "/git cannot be read: "
+    for harm, words in pairs {
+      [": >" .. file] = "the anchor " .. file .. " cannot be read: " .. file .. ": it is empty",
+      ["rm " .. file .. " && mkdir " .. file] = file .. ": Is a directory",
+      ["for o in $HOME/git/.git/objects/??/*; do chmod u+w $o; : >$o; done"] = unread,
+      [": >$HOME/git/.git/$(git -C $HOME/git symbolic-ref HEAD)"] = unread,
+      ["rm -r $HOME/git/.git"] = "not a git repository",
+    } do
+      p.shell(harm)
+      for _, config in ipairs { "", ", checkpoint = { events = 1 }" } do
+        p.config(("return { anchors = { { file = %q }, { git = %q } } %s }"):format(p.home .. "/{store}.checkpoint",
+          p.home .. "/git", config))
+        for _, command in ipairs { "verify", "checkpoint" } do
+          local refused = p.run(command)
+          assert.equal(1, refused.status, harm .. ": " .. command)
+          assert.matches(words, refused.err, 1, true)
+          assert.matches("\nhint: mend it, or put back what it had", refused.err, 1, true)
+        end
+      end
+      local moved = p.run("exec", "Account/1", "move", "cents=1", "--as", "user:jane")
+      assert.equal(0, moved.status)
+      assert.matches(words, moved.err, 1, true)
+      assert.equal("0", p.shell("sqlite3 store.db 'SELECT count(*) FROM checkpoints'").out:match "%d+")
+      p.shell("rm -rf $HOME/git " .. file .. "; cp -r $HOME/kept $HOME/git; cp $HOME/note " .. file)
+      assert.equal(note .. note, p.kept())
+    end
+    -- of another owner, as git sees it
+    local refused = p.shell("GIT_TEST_ASSUME_DIFFERENT_OWNER=1 " .. support.quote(support.bin) .. " checkpoint")
+    assert.equal(1, refused.status)
+    assert.matches("detected dubious ownership", refused.err, 1, true)
+    assert.equal(6, p.run("checkpoint").status)
   end)
 
   it("is configured by what is a list, with paths from the root, in a file that can be read", function()

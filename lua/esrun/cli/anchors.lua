@@ -34,17 +34,6 @@ local function check_place(path, config, store_id)
   end
 end
 
--- A file's text; of a pipe or a device nothing, for it may never end. Else nil and why. One that is there and cannot be read ends
--- the command: what it says may be the one thing that matters.
-local function read_file(path)
-  local kind = files.kind(path)
-  if kind ~= "file" then return nil, kind and "it is no file" or "there is no such file" end
-  local text, why = user.read(path)
-  if not text then errors.fail(1, "the anchor cannot be read: " .. why) end
-  if text == "" then return nil, "the file is empty" end
-  return text
-end
-
 --- What a shell command prints, or nil when it fails.
 local function output_of(command)
   local pipe = io.popen(command, "r")
@@ -54,14 +43,50 @@ local function output_of(command)
   return ok and text or nil
 end
 
+-- What an anchor has is its text; or nil, why, and whether it is there and cannot be read: what it says may be the one thing that
+-- matters. A pipe or a device takes checkpoints and remembers none.
+
+local function read_file(path)
+  if files.kind(path) == "other" then return nil, "it is no file" end
+  local text, why, number = user.read(path)
+  if not text then return nil, number == user.NOT_THERE and "there is no such file" or why, number ~= user.NOT_THERE end
+  if text == "" then return nil, path .. ": it is empty", true end
+  return text
+end
+
+local function read_git(anchor, store_id)
+  local git = "git -C " .. user.quote(anchor.git) .. " "
+  local function ask(question)
+    local answer = output_of(git .. question .. " 2>/dev/null")
+    if answer then return answer end
+    return nil, (output_of("{ " .. git .. question .. " 2>&1 >/dev/null; true; }") or ""):match "[^\n]+" or "git failed"
+  end
+  if select(3, user.read(anchor.git)) == user.NOT_THERE then return nil, "there is no such folder" end
+  local entry, why = ask(("ls-tree HEAD -- %s.checkpoint"):format(store_id))
+  if not entry then
+    local none = output_of(git .. "for-each-ref --count=1 2>&1") == "" -- HEAD is that of a repository without any commit
+    return nil, none and "nothing was committed there" or why, not none
+  end
+  if entry == "" then return nil, "it has no checkpoint of this store" end
+  local text
+  text, why = ask("cat-file blob " .. entry:match "^%d+ %l+ (%x+)\t")
+  if text ~= "" then return text, why, true end
+  return nil, "its checkpoint of this store is empty", true
+end
+
 local function with_store(store_id, command) return ("export ESRUN_STORE_ID=%s; %s"):format(user.quote(store_id), command) end
 
---- The checkpoints that the configured anchors remember, as es:verify takes them, and the anchors that say nothing.
+--- The checkpoints that the configured anchors remember, as es:verify takes them, and the anchors that say nothing. One that is
+--- there and cannot be read ends the command.
 ---@return { name: string, note: string }[] list
 ---@return { name: string, why: string }[] silent
 function anchors.read(config, store_id)
   local list, silent = {}, {}
-  local function add(name, note, why)
+  local function add(name, note, why, broken)
+    if broken and not note then
+      errors.fail(1, ("the anchor %s cannot be read: %s"):format(name, why),
+        "mend it, or put back what it had; if it never had a checkpoint, move it away")
+    end
     if note then list[#list + 1] = { name = name, note = note } else silent[#silent + 1] = { name = name, why = why } end
   end
   for _, anchor in each(config, store_id) do
@@ -72,8 +97,7 @@ function anchors.read(config, store_id)
     end
     if anchor.git then
       check_place(git_path(anchor, store_id), config, store_id)
-      local git = ("git -C %s show HEAD:%s.checkpoint 2>/dev/null"):format(user.quote(anchor.git), store_id)
-      add(anchor.git, output_of(git), "it is no repository, or has no checkpoint of this store")
+      add(anchor.git, read_git(anchor, store_id))
     end
     if anchor.read then
       local note = output_of(with_store(store_id, anchor.read))
@@ -91,7 +115,7 @@ end
 
 -- An anchor never goes back: the signer compared, but another one may have been faster.
 local function may_replace(old, new)
-  if not old or old == "" then return true end
+  if not old then return true end
   local size, root = head_of(new)
   local old_size, old_root = head_of(old)
   if not old_size then return nil, "what it has is no checkpoint" end
@@ -102,7 +126,9 @@ end
 
 local function write_file(path, note, accept_rollback)
   if not accept_rollback then
-    local may, why = may_replace(read_file(path), note)
+    local old, unread, broken = read_file(path)
+    if broken then return nil, unread end
+    local may, why = may_replace(old, note)
     if not may then return nil, why end
   end
   return result_file.write(path, note)

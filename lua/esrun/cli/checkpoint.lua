@@ -2,6 +2,7 @@
 
 local anchors = require "esrun.cli.anchors"
 local errors = require "esrun.cli.errors"
+local evidence = require "esrun.cli.evidence"
 local result_file = require "esrun.cli.result_file"
 local signer = require "esrun.cli.signer"
 local user = require "esrun.cli.user"
@@ -24,9 +25,12 @@ function checkpoint.run(call, args)
   if args.out then result_file.check(args.out, es) end
   local store_id = errors.check(es:info()).store.store_id
   local config = user.config()
-  local kept = { anchors = anchors.read(config, store_id) }
-  local note = errors.check(es:checkpoint { keys = signer.keys(config, store_id, args.key),
-    evidence = function() return kept end, accept_rollback = args.accept_rollback, replace_lost_key = args.replace_lost_key })
+  local kept, silent = anchors.read(config, store_id)
+  evidence.warn(silent)
+  local note = errors.check(es:checkpoint {
+    keys = signer.keys(config, store_id, args.key), evidence = function() return { anchors = kept } end,
+    accept_rollback = args.accept_rollback, replace_lost_key = args.replace_lost_key,
+  })
   local taken, failure = anchors.write(config, store_id, note, args.accept_rollback)
   if not taken then errors.fail(1, failure, "the checkpoint is signed and kept in the store; run esrun checkpoint again") end
   local size, root = note:match("^[^\n]*\n(%d+)\n([^\n]*)\n")

@@ -3,6 +3,7 @@
 
 local anchors = require "esrun.cli.anchors"
 local errors = require "esrun.cli.errors"
+local output = require "esrun.cli.output"
 local user = require "esrun.cli.user"
 
 local evidence = {}
@@ -39,5 +40,12 @@ end
 
 --- What to warn of when an anchor says nothing.
 function evidence.silence(anchor) return ("the anchor %s says nothing: %s"):format(anchor.name, anchor.why) end
+
+--- Warns on standard error of the anchors that say nothing.
+function evidence.warn(silent)
+  for _, anchor in ipairs(silent) do
+    io.stderr:write("esrun: warning: ", output.harmless(evidence.silence(anchor)), "\n")
+  end
+end
 
 return evidence

@@ -27,9 +27,7 @@ function restore.run(call, args)
       return known
     end,
   }))
-  for _, anchor in ipairs(silent or {}) do
-    io.stderr:write("esrun: warning: ", output.harmless(evidence.silence(anchor)), "\n")
-  end
+  evidence.warn(silent or {})
   for _, warning in ipairs(restored.warnings) do
     io.stderr:write("esrun: warning: ", output.harmless(warning), "\n")
   end

@@ -63,8 +63,11 @@ function signer.add_to(options)
     events = every.events, seconds = every.seconds,
     keys = function(store_id) return keys_at_hand(config, store_id) end,
     evidence = function(store_id)
-      local ok, kept = pcall(require "esrun.cli.anchors".read, config, store_id)
-      if ok then return { anchors = kept } end
+      local ok, kept, silent = pcall(require "esrun.cli.anchors".read, config, store_id)
+      if ok then
+        require "esrun.cli.evidence".warn(silent)
+        return { anchors = kept }
+      end
       warn(tostring(kept))
       error(kept, 0)
     end,

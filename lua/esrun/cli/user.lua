@@ -30,6 +30,9 @@ local function is_handed_over(path)
   return path == "/dev/stdin" or path:find "^/dev/fd/%d+$" or path:find "^/proc/self/fd/%d+$"
 end
 
+--- The number of "there is no such file".
+user.NOT_THERE = 2
+
 --- A whole file, or nil, why and the system's number of that. Nothing that may never begin or end, such as a FIFO or a device.
 function user.read(path)
   if files.kind(path) == "other" and not is_handed_over(path) then return nil, path .. ": it is no file" end
@@ -50,7 +53,6 @@ end
 ---@field command? string run with the checkpoint on its standard input
 ---@field read? string run to get the newest checkpoint on its standard output
 
-local ENOENT = 2
 local MEMBERS = { keys = true, trust = true, anchors = true, checkpoint = true }
 local KINDS = { store = true, file = true, git = true, command = true, read = true }
 
@@ -103,7 +105,7 @@ function user.config()
   local path = user.config_path()
   local text, unread, number = user.read(path)
   if not text then
-    if number == ENOENT then return {} end
+    if number == user.NOT_THERE then return {} end
     errors.usage("cannot read the configuration " .. unread, "run: chmod u+r " .. path)
   end
   if system.others_may_write(path) then
