@@ -404,7 +404,7 @@ describe("esrun project run --follow --watch", function()
   it("keeps up with events and with modules, until an interrupt", function()
     local folder = support.project()
     assert.equal(0, run(folder, "exec", "Account/1", "open", "--as", "user:jane").status)
-    local command = "cd %s && sh -c 'echo $$; exec timeout 30 %s project run balances --follow --watch 2>&1'"
+    local command = "cd %s && sh -c 'echo $$; exec timeout -k 5 30 %s project run balances --follow --watch 2>&1'"
     local pipe = assert(io.popen(command:format(support.quote(folder), support.bin)))
     local pid = pipe:read "l"
     assert.equal("balances is at position 1", pipe:read "l")
@@ -440,7 +440,7 @@ it("starts at nothing", function()
   t.given { { "Account/1", "AccountOpened", {} } }:then_state { cents = 0 }
 end)
 ]] }
-    local command = "cd %s && sh -c 'echo $$; exec timeout 60 %s test --watch 2>&1'"
+    local command = "cd %s && sh -c 'echo $$; exec timeout -k 5 60 %s test --watch 2>&1'"
     local pipe = assert(io.popen(command:format(support.quote(folder), support.bin)))
     local pid = pipe:read "l"
     local function until_line(pattern)
