@@ -200,7 +200,7 @@ static es_status read_keys(checking *self, es_error *err) {
   return ES_OK;
 }
 
-/* The leaf hash of the event's JSON, which says nothing about the hash that the JSON names. */
+/* The leaf hash of the event's JSON; the hash that the JSON names is compared when the rest holds. */
 static es_status leaf_of_event(checking *self, es_error *err) {
   const char *json = self->check->event_json;
   size_t length = strlen(json);
@@ -248,6 +248,17 @@ static es_status check_event(checking *self, es_error *err) {
                     (long long)self->proof.index + 1, (long long)self->event.position);
   }
   return ES_OK;
+}
+
+/* The line's own hash is no part of what was signed: whoever keeps the line must not keep another one with it. */
+static es_status check_named_hash(const checking *self, es_error *err) {
+  if (self->proof.kind != ES_PROOF_INCLUSION || self->check->event_json == NULL) return ES_OK;
+  if (memcmp(self->event.hash, self->leaf.bytes, ES_HASH_SIZE) == 0) return ES_OK;
+  es__fail(err, ES_ERR_INTEGRITY, "bad_proof",
+           "the proof holds for the event's content, but the line names another hash than that of "
+           "its content");
+  es__hint(err, "somebody changed the line's `hash`: ask for it again, as: esrun export writes it");
+  return ES_ERR_INTEGRITY;
 }
 
 static es_status open_older(checking *self, es_error *err) {
@@ -339,6 +350,7 @@ es_status es_verify_proof(char **result, const es_proof_check *given, es_error *
   if (status == ES_OK)
     status = es__proof_verify(&self->result, &self->proof, self->keys, check->key_count,
                               &self->leaf, &self->older, self->chain, err);
+  if (status == ES_OK) status = check_named_hash(self, err);
   if (status == ES_OK) {
     write_result(&out, self);
     *result = es__buf_take(&out, NULL);

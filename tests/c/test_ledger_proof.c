@@ -92,6 +92,13 @@ static void a_proof_convinces_without_the_store_and_only_of_its_event(void **sta
   es_free(result);
   assert_int_equal(check(self, proof, other, NULL, self->vkey, &result), ES_ERR_INTEGRITY);
   assert_non_null(strstr(self->e.err.message, "another event"));
+  char *hash = strstr(event, "\"hash\":\""); /* no part of the leaf, yet of what the line says */
+  assert_non_null(hash);
+  char own = hash[8];
+  hash[8] = own == '0' ? '1' : '0';
+  assert_int_equal(check(self, proof, event, NULL, self->vkey, &result), ES_ERR_INTEGRITY);
+  assert_non_null(strstr(self->e.err.message, "the line names another hash"));
+  hash[8] = own;
   char *cents = strstr(event, "cents\\\":5");
   assert_non_null(cents);
   cents[8] = '6';

@@ -5,7 +5,7 @@ local project = require "tests.cli.signed_project"
 local support = require "tests.cli.support"
 
 describe("esrun's ledger refuses", function()
-  local p, vkey, id, other_event
+  local p, vkey, id, event, other_event
 
   setup(function()
     p = project()
@@ -14,7 +14,7 @@ describe("esrun's ledger refuses", function()
     p.must("checkpoint", "--out", p.home .. "/note")
     local lines = {}
     for line in p.must("export"):gmatch "[^\n]+" do lines[#lines + 1] = line end
-    id, other_event = cjson.decode(lines[1]).event_id, lines[2]
+    id, event, other_event = cjson.decode(lines[1]).event_id, lines[1], lines[2]
     p.must("prove", id, "--out", p.home .. "/proof")
   end)
   teardown(support.clean)
@@ -83,6 +83,13 @@ describe("esrun's ledger refuses", function()
 
   it("a proof of another event", function()
     refused(6, "another event", "verify-proof", p.home .. "/proof", "--key", vkey, "--event", other_event)
+  end)
+
+  it("an event whose line names another hash than that of its content", function()
+    local forged = event:gsub('"hash":"%x+"', '"hash":"' .. ("0"):rep(64) .. '"')
+    assert.not_equal(event, forged)
+    p.must("verify-proof", p.home .. "/proof", "--key", vkey, "--event", event)
+    refused(6, "the line names another hash", "verify-proof", p.home .. "/proof", "--key", vkey, "--event", forged)
   end)
 
   it("a proof and a checkpoint that were cut off", function()
