@@ -37,7 +37,7 @@ static const struct {
 
 /* Names the file that may not be opened or written, where that is why. */
 static void name_forbidden(const es_sqlite *store, int mode, es_error *err) {
-  static const char *const endings[] = {"", "-wal", "-shm"};
+  static const char *const endings[] = {"", "-wal", "-shm", "-journal"};
   const char *verb = mode == W_OK ? "write" : "read", *right = mode == W_OK ? "w" : "r";
   char path[PATH_MAX];
   struct stat facts;
@@ -55,6 +55,19 @@ static void name_forbidden(const es_sqlite *store, int mode, es_error *err) {
   }
 }
 
+/* A store is in WAL mode from its first moments on: only another program leaves such a journal, or a copy that took it along. */
+static es_status fail_unfinished(const es_sqlite *store, const char *doing, es_error *err) {
+  es__fail(err, ES_ERR_STORE, "unfinished",
+           "%s: %s: %s-journal holds what another program's unfinished transaction overwrote, and "
+           "reading does not change the store",
+           store->path, doing, store->path);
+  es__hint(err,
+           "keep a copy of both files; the next command that writes puts the journal's pages back, "
+           "as SQLite does: then run esrun verify. A journal that does not belong to this store "
+           "must be moved away before");
+  return ES_ERR_STORE;
+}
+
 /* A disk without room is a failing one where SQLite lays the -shm file. */
 static int kind_of(const es_sqlite *store, int rc) {
   int kind = rc & 0xFF;
@@ -69,6 +82,7 @@ es_status es__sqlite_fail(es_sqlite *store, int rc, const char *doing, es_error 
   int kind = kind_of(store, rc);
 
   if (kind == SQLITE_NOMEM) return es__no_memory(err);
+  if (rc == SQLITE_READONLY_ROLLBACK) return fail_unfinished(store, doing, err);
   for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
     if (failures[i].rc != kind) continue;
     es__fail(err, ES_ERR_STORE, failures[i].code, "%s: %s: %s", store->path, doing,

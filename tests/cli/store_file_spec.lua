@@ -37,4 +37,28 @@ describe("the store's file", function()
       "store.db-projections/audit_log.1.db",
       "EXPLAIN QUERY PLAN SELECT * FROM es_rows_audit_log WHERE _tenant = '' AND occurred_at > '2020'"))
   end)
+
+  -- A journal of one page as SQLite writes it: header, page number, page, checksum over every 200th byte.
+  local function journal_of(file)
+    local store = support.read(file)
+    local page, nonce, sum = store:sub(1, 4096), 12345, 12345
+    for at = #page - 200, 1, -200 do sum = sum + page:byte(at + 1) end
+    local header = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" .. string.pack(">I4I4I4I4I4", 1, nonce, #store // 4096, 512, 4096)
+    return header .. ("\0"):rep(512 - #header) .. string.pack(">I4", 1) .. page .. string.pack(">I4", sum)
+  end
+
+  it("is not read past the journal of a transaction that another program did not finish", function()
+    local file = folder .. "/store.db"
+    support.write(file .. "-journal", journal_of(file))
+    for _, words in ipairs { { "verify" }, { "show", "Account/1" } } do
+      local result = support.run(folder, words)
+      assert.equal(7, result.status)
+      assert.matches("store.db-journal holds what another program's unfinished transaction overwrote", result.err, 1, true)
+      assert.matches("hint: keep a copy of both files; the next command that writes puts the journal's pages back", result.err,
+        1, true)
+    end
+    assert.equal(0, support.run(folder, { "exec", "Account/2", "open", "--as", "user:jane" }).status) -- as it says
+    assert.equal(0, support.run(folder, { "verify" }).status)
+    assert.is_nil(io.open(file .. "-journal"))
+  end)
 end)
