@@ -106,7 +106,7 @@ static es_status commit_decided(attempt *self, es_reply **out, es_error *err) {
   es_runtime *rt = execution->rt;
   const es_command *command = execution->command;
   es_condition condition = {execution->stream, execution->version};
-  es_commit commit = {.now = es__now(rt)};
+  es_commit commit = {.now = es__now(rt), .fresh_ids = true};
   es_reply_record record;
   es_status status = build_events(self, err);
 
@@ -149,7 +149,8 @@ static void record_outcome(attempt *self, const char *type, const char *code, es
   es_execution *execution = &self->execution;
   es_error problem = ES_ERROR_INIT;
   es_event event;
-  es_commit commit = {.events = &event, .event_count = 1, .now = es__now(execution->rt)};
+  es_commit commit = {
+      .events = &event, .event_count = 1, .now = es__now(execution->rt), .fresh_ids = true};
 
   if (execution->command->dry_run || execution->rt->read_only) return;
   es__domain_watch(execution->rt->domain, false);

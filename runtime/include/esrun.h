@@ -355,7 +355,8 @@ ES_API es_status es_reply_json(char **out, const es_reply *reply, es_error *err)
 ES_API void es_reply_free(es_reply *reply);
 
 /* Several commands in one transaction: nothing between begin and commit is durable or seen by others until
- * es_transaction_commit() returns ES_OK; a command that fails leaves the others in place. */
+ * es_transaction_commit() returns ES_OK; a command that fails leaves the others in place, unless the store failed: then the
+ * commit says "transaction_lost". */
 ES_API es_status es_transaction_begin(es_runtime *rt, es_error *err);
 ES_API es_status es_transaction_commit(es_runtime *rt, es_error *err);
 ES_API void es_transaction_rollback(es_runtime *rt);

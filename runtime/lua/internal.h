@@ -21,8 +21,7 @@ typedef struct es_limits {
   volatile sig_atomic_t attention; /* something below wants to be looked at */
   volatile sig_atomic_t expired;   /* the time is up */
   volatile sig_atomic_t running;   /* domain code may be: signals count */
-  volatile sig_atomic_t
-      starting; /* no signal has come since the run began: there is no deadline yet */
+  volatile sig_atomic_t starting;  /* no signal has come since the run began: no deadline yet */
   size_t memory_used;
   size_t memory_limit;
   es_limit hit;        /* what stopped the run, until it ends */

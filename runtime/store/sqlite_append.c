@@ -353,19 +353,28 @@ static es_status write_commit(es_sqlite *store, es_commit *commit, es_error *err
   return status;
 }
 
+/* Without a way back from what was written. */
+static es_status append_for_good(es_sqlite *store, es_commit *commit, es_error *err) {
+  es_store_head head = store->head;
+  int changes = sqlite3_total_changes(store->db);
+  es_status status = write_commit(store, commit, err);
+
+  if (status == ES_OK) return ES_OK;
+  store->head = head;
+  if (commit->whole_group || sqlite3_total_changes(store->db) != changes ||
+      sqlite3_get_autocommit(store->db)) {
+    abandon(store);
+    store->group_lost = true;
+  }
+  return status;
+}
+
 static es_status append_in_group(es_sqlite *store, es_commit *commit, es_error *err) {
   es_store_head head = store->head;
   es_status status;
 
   if (store->group_lost) return lost(store, err);
-  if (commit->whole_group) {
-    status = write_commit(store, commit, err);
-    if (status != ES_OK) {
-      abandon(store);
-      store->group_lost = true;
-    }
-    return status;
-  }
+  if (commit->whole_group || commit->fresh_ids) return append_for_good(store, commit, err);
   status = es__sqlite_run(store, ES_SQL_SAVEPOINT, "starting an append", err);
   if (status != ES_OK) return status;
   status = write_commit(store, commit, err);

@@ -62,6 +62,9 @@ typedef struct es_commit {
   /* Inside begin/commit a failure ends the whole group. Undoing one append of a group alone has a cost that grows with the
    * square of its events: SQLite walks its journal for each. */
   bool whole_group;
+  /* The events' ids were made for them: behind the first row that is written only the store itself can fail, which then ends
+   * the whole group. What fails before that leaves the group as it is, as ever. */
+  bool fresh_ids;
   /* Out: true when reply->key was there already: nothing was appended, *existing is the record (caller frees). */
   bool duplicate;
   es_reply_record existing;

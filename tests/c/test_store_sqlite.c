@@ -397,6 +397,26 @@ static void a_queue_of_another_boot_is_made_anew(void **state) {
   fill(f, 1);
 }
 
+static void fresh_events_end_their_group_only_behind_a_row(void **state) {
+  fixture *f = *state;
+  es_event event = make_event(f, "Document", "doc-1", "E"), other;
+  es_condition condition = {{{NULL, 0}, es__text("Document"), es__text("doc-1")}, 7};
+  es_commit commit = {.events = &event, .event_count = 1, .now = T0, .fresh_ids = true};
+
+  assert_int_equal(es__store_begin(f->store, &f->err), ES_OK);
+  assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_OK);
+  commit.conditions = &condition, commit.condition_count = 1, commit.events = &other;
+  other = make_event(f, "Brand", "new", "E");
+  assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_ERR_CONFLICT);
+  must_append(f, other); /* nothing was written: the group goes on */
+  commit.condition_count = 0;
+  memcpy(other.event_id, event.event_id, ES_ID_SIZE); /* not fresh at all */
+  other.actor_id = es__text("user:new");
+  assert_int_equal(es__store_append(f->store, &commit, &f->err), ES_ERR_CONFLICT);
+  assert_int_equal(es__store_commit(f->store, &f->err), ES_ERR_STORE);
+  assert_int_equal(head_position(f), 0);
+}
+
 static void every_filter_is_served_by_its_index(void **state) {
   fixture *f = *state;
   static const struct {
@@ -469,6 +489,7 @@ int main(void) {
       OPEN(a_program_that_ignores_the_queue_is_waited_for_and_then_named),
       OPEN(a_dead_writers_turn_and_half_done_work_are_recovered),
       OPEN(a_queue_of_another_boot_is_made_anew),
+      OPEN(fresh_events_end_their_group_only_behind_a_row),
       OPEN(every_filter_is_served_by_its_index),
       OPEN(a_cursor_keeps_no_snapshot_between_pages),
   };
