@@ -336,12 +336,31 @@ function kernel.may_view(name, state, ctx)
   return ask(aggregate.view, support.read_only(state), support.read_only {}, support.read_only(ctx))
 end
 
+-- Where an event was decided, for messages.
+local function decided_at(aggregate, command_name, event)
+  return ("%s: %s %s"):format(event.at or aggregate.chunk_name, aggregate.name, command_name)
+end
+
+local function check_metadata(metadata, aggregate, command_name, event)
+  local where = decided_at(aggregate, command_name, event)
+  if getmetatable(metadata) then -- `pairs` below would see what its __pairs shows, not what is stored
+    support.raise { status = "lua", code = "reserved_metadata", message = where .. ": metadata must be a plain table" }
+  end
+  for key in pairs(metadata) do
+    if type(key) ~= "string" or key:sub(1, 1) == "$" or kernel.context_owns(key) then
+      support.raise { status = "lua", code = "reserved_metadata",
+        message = ("%s: metadata name '%s' belongs to the context"):format(where, tostring(key)),
+        hint = "set it in a context frame (host code), or choose another name" }
+    end
+  end
+end
+
 local function decided(aggregate, command_name, event, index, ctx)
-  local where = ("%s: %s %s"):format(event.at or aggregate.chunk_name, aggregate.name, command_name)
   local declared = aggregate.events[event.event_type]
   if not declared then
     support.raise { status = "lua", code = "undeclared_event",
-      message = ("%s decided an event %s that %s does not declare"):format(where, event.event_type, aggregate.chunk_name),
+      message = ("%s decided an event %s that %s does not declare"):format(decided_at(aggregate, command_name, event),
+        event.event_type, aggregate.chunk_name),
       hint = known(event.event_type, aggregate.events) }
   end
   if declared.require_actor and ctx.actor_id == nil then
@@ -351,17 +370,11 @@ local function decided(aggregate, command_name, event, index, ctx)
   local ok, problem = schema.check(declared.schema, data, "data")
   if not ok then
     support.raise { status = "lua", code = "bad_event",
-      message = ("%s: event %d, %s: %s"):format(where, index, event.event_type, problem.message) }
+      message = ("%s: event %d, %s: %s"):format(decided_at(aggregate, command_name, event), index, event.event_type,
+        problem.message) }
   end
-  if getmetatable(event.metadata) then -- `pairs` below would see what its __pairs shows, not what is stored
-    support.raise { status = "lua", code = "reserved_metadata", message = where .. ": metadata must be a plain table" }
-  end
-  for key in pairs(event.metadata or {}) do
-    if type(key) ~= "string" or key:sub(1, 1) == "$" or kernel.context_owns(key) then
-      support.raise { status = "lua", code = "reserved_metadata",
-        message = ("%s: metadata name '%s' belongs to the context"):format(where, tostring(key)),
-        hint = "set it in a context frame (host code), or choose another name" }
-    end
+  if event.metadata then
+    check_metadata(event.metadata, aggregate, command_name, event)
   end
   return {
     event_type = event.event_type, schema_version = declared.version, data = data, metadata = event.metadata,
