@@ -169,6 +169,20 @@ static void a_damaged_memory_says_how_it_is_mended(void **state) {
   assert_non_null(strstr(self->e.err.hint, "move the file away"));
 }
 
+static void a_store_with_a_far_event_is_not_signed(void **state) {
+  ledger *self = *state;
+  pay(self, 6);
+  es_close(self->e.rt);
+  self->e.rt = NULL;
+  shell("sqlite3 %s \"DROP TRIGGER events_guard; INSERT INTO events SELECT 1 << 60, randomblob(16),"
+        " stream_id, version + 9, tenant, aggregate_type, event_type, schema_version, actor,"
+        " correlation_id, causation_id, occurred_at, recorded_at, previous_hash, hash, data,"
+        " metadata FROM events WHERE position = 5\"",
+        self->store);
+  open_engine(&self->e, self->store);
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "position_gap");
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
@@ -182,6 +196,7 @@ int main(void) {
       T(a_key_given_twice_signs_once),
       T(each_rollback_that_was_accepted_leaves_its_evidence),
       T(a_damaged_memory_says_how_it_is_mended),
+      T(a_store_with_a_far_event_is_not_signed),
   };
   return cmocka_run_group_tests_name("ledger_refusals", tests, NULL, NULL);
 }
