@@ -113,6 +113,24 @@ static es_status put_tile(void *data, int level, int64_t index, int width, const
   return store->kind->put_tile(store, level, index, width, hashes, err);
 }
 
+/* That no level holds more than a tree of this size has: it could never grow again. Call it in a transaction. */
+static es_status check_surplus(int64_t size, es_store *store, es_error *err) {
+  es_hash hashes[ES_TILE_WIDTH];
+  es_status status = ES_OK;
+
+  for (int level = 0; status == ES_OK && level < ES_TILE_LEVELS; level++) {
+    int64_t count = size >> (ES_TILE_HEIGHT * level);
+    int stored = 0;
+    status = store->kind->tile(hashes, &stored, store, level, count / ES_TILE_WIDTH, err);
+    if (status != ES_OK || stored <= count % ES_TILE_WIDTH) continue;
+    status = es__fail(
+        err, ES_ERR_INTEGRITY, "tree", "the tree's tile %lld of level %d has %d hashes, not %d",
+        (long long)(count / ES_TILE_WIDTH), level, stored, (int)(count % ES_TILE_WIDTH));
+    es__hint(err, "restore a backup that verifies");
+  }
+  return status;
+}
+
 /* One transaction. The tree's size is read inside it: another process may have grown it meanwhile. */
 static es_status grow_some(work *self, int64_t *size, int64_t *head, es_store *store,
                            es_error *err) {
@@ -129,6 +147,8 @@ static es_status grow_some(work *self, int64_t *size, int64_t *head, es_store *s
                     (long long)*size, (long long)at.position);
   }
   if (*size == at.position) return ES_OK;
+  status = check_surplus(*size, store, err);
+  if (status != ES_OK) return status;
   status = es__tile_open(&self->writer, *size, &self->reader, put_tile, store, err);
   if (status != ES_OK) return status;
   *size = at.position - *size > LEAVES_A_TRANSACTION ? *size + LEAVES_A_TRANSACTION : at.position;
@@ -263,9 +283,18 @@ es_status es__tree_check_size(es_store *store, es_store_finding finding, void *d
                               es_error *err) {
   int64_t size = 0;
   es_store_head head;
+  es_error why = ES_ERROR_INIT;
   char message[128];
   es_status status = es__tree_size(&size, store, err); /* first: the events may only be more */
 
+  if (status == ES_OK) {
+    status = check_surplus(size, store, &why);
+    if (status != ES_OK && err != NULL) *err = why;
+  }
+  if (status == ES_ERR_INTEGRITY) {
+    finding(data, "tree", 0, why.message);
+    status = ES_OK;
+  }
   if (status == ES_OK) status = es__store_head_of(&head, store, err);
   if (status != ES_OK || size <= head.position) return status;
   snprintf(message, sizeof message,

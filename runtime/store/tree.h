@@ -37,7 +37,8 @@ es_status es__tree_check_leaf(es_tree_check *check, const uint8_t hash[ES_HASH_S
 es_status es__tree_check_finish(es_tree_check *check, es_error *err);
 void es__tree_check_free(es_tree_check *check);
 
-/* A tree that covers more events than there are: kind "truncated". */
+/* A tree that covers more events than there are: kind "truncated"; tiles that hold more than it has: "tree". Call it in a
+ * transaction. */
 es_status es__tree_check_size(es_store *store, es_store_finding finding, void *data, es_error *err);
 
 #endif

@@ -243,6 +243,19 @@ static void a_tail_cut_off_is_found_by_the_tree(void **state) {
   assert_non_null(strstr(found.message, "cut off"));
 }
 
+/* The tree could not grow any more: a tile never shrinks. */
+static void a_hash_too_many_is_found_in_any_level(void **state) {
+  fixture *f = *state;
+  int64_t size;
+  fill(f, 600);
+  grow(f);
+  finds(f, "UPDATE tiles SET hashes = CAST(hashes || zeroblob(32) AS BLOB) WHERE tile = (1 << 48)",
+        "tree", "tile 0 of level 1 has 3 hashes, not 2");
+  fill(f, 300);
+  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_INTEGRITY);
+  assert_string_equal(f->err.code, "tree");
+}
+
 static int64_t stored_tiles(fixture *f) {
   sqlite3 *db;
   sqlite3_stmt *statement;
@@ -371,6 +384,7 @@ int main(void) {
       S(a_missing_tile_is_found),
       S(a_tile_too_many_is_found),
       S(a_tail_cut_off_is_found_by_the_tree),
+      S(a_hash_too_many_is_found_in_any_level),
       S(a_tree_does_not_grow_over_a_gap),
       S(a_changed_checkpoint_is_found),
       S(the_schema_lets_tiles_grow_and_nothing_else),
