@@ -13,9 +13,11 @@
 #define FILE_NAME "libcrypto.so." TEXT_OF(OPENSSL_SHLIB_VERSION) /* what the header belongs to */
 
 static struct {
+  pthread_mutex_t lock;
   struct es_libcrypto functions;
-  char reason[256]; /* why they are not there; empty: they are */
-} loaded;
+  bool there;
+  char reason[256]; /* why they are not there */
+} loaded = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* POSIX lets a function's address pass through void *; ISO C does not, so it is copied. */
 static void *find(void *library, const char *name) {
@@ -26,28 +28,33 @@ static void *find(void *library, const char *name) {
   return address;
 }
 
-static void load(void) {
+static bool load(void) {
   void *library = dlopen(FILE_NAME, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   void *address;
 
+  loaded.reason[0] = '\0';
   if (library == NULL) {
     const char *reason = dlerror();
     snprintf(loaded.reason, sizeof loaded.reason, "%s", reason == NULL ? FILE_NAME : reason);
-    return;
+    return false;
   }
 #define FIND(name)                                                                                 \
   address = find(library, #name);                                                                  \
   memcpy(&loaded.functions.name, &address, sizeof address);
   ES_LIBCRYPTO_FUNCTIONS(FIND)
 #undef FIND
+  return loaded.reason[0] == '\0';
 }
 
+/* What failed once, for want of memory or descriptors perhaps, is tried again. */
 const struct es_libcrypto *es__libcrypto(es_error *err) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-  pthread_once(&once, load);
-  if (loaded.reason[0] == '\0') return &loaded.functions;
-  es__fail(err, ES_ERR_OTHER, "libcrypto", "OpenSSL could not be loaded: %s", loaded.reason);
+  pthread_mutex_lock(&loaded.lock);
+  if (!loaded.there) loaded.there = load();
+  bool there = loaded.there;
+  if (!there)
+    es__fail(err, ES_ERR_OTHER, "libcrypto", "OpenSSL could not be loaded: %s", loaded.reason);
+  pthread_mutex_unlock(&loaded.lock);
+  if (there) return &loaded.functions;
   es__hint(err, "keys and signatures need it: install Debian's package libssl3");
   return NULL;
 }

@@ -204,7 +204,6 @@ static es_status make_timer(es_domain *domain, es_error *err) {
   es_limits *limits = &domain->limits;
   struct sigevent event = {0};
   pid_t thread = gettid();
-  sigset_t signals;
 
   if (limits->has_timer && limits->timer_thread == thread) return ES_OK; /* ids differ after fork */
   es__limits_free(domain);
@@ -218,9 +217,6 @@ static es_status make_timer(es_domain *domain, es_error *err) {
   limits->has_timer = true;
   limits->timer_thread = thread;
   limits->timer_process = getpid();
-  sigemptyset(&signals);
-  sigaddset(&signals, domain->options.limit_signal);
-  pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
   return ES_OK;
 }
 
@@ -228,8 +224,13 @@ static es_status arm(es_domain *domain, es_error *err) {
   es_limits *limits = &domain->limits;
   int64_t interval = domain->options.time_limit_us / 10;
   es_status status = make_timer(domain, err);
+  sigset_t signals;
 
   if (status != ES_OK) return status;
+  sigemptyset(
+      &signals); /* each time: the program may have blocked all signals since, for sigwait */
+  sigaddset(&signals, domain->options.limit_signal);
+  pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
   if (interval < INTERVAL_MIN_US) interval = INTERVAL_MIN_US;
   if (interval > INTERVAL_MAX_US) interval = INTERVAL_MAX_US;
   struct itimerspec every = {{0, interval * 1000}, {0, interval * 1000}};

@@ -1,4 +1,7 @@
 /* Code that means harm must end within its limits, with the process alive and the state usable. */
+#include <signal.h>
+#include <unistd.h>
+
 #include "domain_help.h"
 
 enum { LIMIT_MS = 200, MEMORY_BYTES = 24 * 1024 * 1024 };
@@ -310,6 +313,25 @@ static void bytecode_is_refused(void **state) {
   es__domain_free(domain);
 }
 
+/* A program that waits for its signals with sigwait has all of them blocked. */
+static void the_time_limit_holds_when_the_program_has_blocked_all_signals(void **state) {
+  es_domain *domain = new_domain(50, MEMORY_BYTES, 0);
+  sigset_t all, before;
+  es_error err;
+
+  (void)state;
+  expect(domain, "return 'run once'", "run once");
+  sigfillset(&all);
+  sigdelset(&all, SIGALRM); /* which ends the test where the limit does not hold */
+  alarm(60);
+  assert_int_equal(pthread_sigmask(SIG_BLOCK, &all, &before), 0);
+  assert_int_equal(run_text(domain, "while true do end", NULL, &err), ES_ERR_LUA);
+  assert_string_equal(err.code, "time_limit");
+  alarm(0);
+  assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+  es__domain_free(domain);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(hostile_code_ends_within_its_limits),
@@ -318,6 +340,7 @@ int main(void) {
       cmocka_unit_test(what_would_open_the_sandbox_does_not_exist),
       cmocka_unit_test(shared_libraries_cannot_be_changed),
       cmocka_unit_test(bytecode_is_refused),
+      cmocka_unit_test(the_time_limit_holds_when_the_program_has_blocked_all_signals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

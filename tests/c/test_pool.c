@@ -4,8 +4,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -52,35 +54,62 @@ static void blocks_of_any_size_keep_their_bytes_while_others_come_and_go(void **
   es__pool_free(&pool);
 }
 
-static size_t chunk_count(const es_pool *pool) {
-  size_t count = 0;
+/* In KiB. */
+static long resident(void) {
+  long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
 
-  for (void *chunk = pool->chunks; chunk != NULL; chunk = *(void **)chunk)
-    count++;
-  return count;
+  assert_non_null(file);
+  assert_int_equal(fscanf(file, "%*s %ld", &pages), 1);
+  fclose(file);
+  return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* A state that has had many blocks of one size and then of another must not keep room for all of them. */
+static void room_for_one_size_is_not_kept_beside_the_next(void **state) {
+  enum { EACH = 8 * 1024 * 1024, SIZES = 24 };
+  static void *blocks[EACH / 20];
+  es_pool pool = {0};
+  long before = 0;
+
+  (void)state;
+  for (size_t size = 20; size < 20 + 20 * SIZES; size += 20) {
+    size_t count = EACH / size;
+    for (size_t i = 0; i < count; i++) {
+      blocks[i] = es__pool_resize(&pool, NULL, 0, size);
+      assert_non_null(blocks[i]);
+      memset(blocks[i], 1, size);
+    }
+    for (size_t i = 0; i < count; i++)
+      es__pool_resize(&pool, blocks[i], size, 0);
+    if (before == 0) before = resident();
+  }
+  assert_true(resident() - before < 4 * EACH / 1024);
+  es__pool_free(&pool);
 }
 
 static void what_was_freed_is_used_again(void **state) {
   void *blocks[1000];
   es_pool pool = {0};
-  size_t count = 0;
+  size_t used = 0;
 
   (void)state;
   for (int round = 0; round < 10; round++) {
     for (size_t i = 0; i < 1000; i++)
       blocks[i] = es__pool_resize(&pool, NULL, 0, 1 + i % 512);
-    if (round == 0) count = chunk_count(&pool);
-    assert_int_equal(chunk_count(&pool), count);
+    if (round == 0) used = pool.used;
+    assert_int_equal(pool.used, used);
     for (size_t i = 0; i < 1000; i++)
       es__pool_resize(&pool, blocks[i], 1 + i % 512, 0);
   }
   es__pool_free(&pool);
-  assert_null(pool.chunks);
+  assert_null(pool.memory);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(blocks_of_any_size_keep_their_bytes_while_others_come_and_go),
+      cmocka_unit_test(room_for_one_size_is_not_kept_beside_the_next),
       cmocka_unit_test(what_was_freed_is_used_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,17 @@ describe("esrun's ledger refuses", function()
     assert.is_false(support.exists(p.home .. "/new"))
     assert.equal(1, without("checkpoint").status)
     assert.equal(1, without("verify-proof $HOME/proof --key " .. support.quote(vkey)).status)
+    support.write(p.folder .. "/again.lua", [[
+      local ledger = require "esrun.ledger"
+      local key, why = ledger.keygen { name = "again", path = os.getenv "HOME" .. "/again" }
+      assert(not key and why:find "could not be loaded", why)
+      assert(os.remove(os.getenv "HOME" .. "/lib/libcrypto.so.3"))
+      print(assert(ledger.keygen { name = "again", path = os.getenv "HOME" .. "/again" }))]])
+    p.shell "cp $HOME/lib/libcrypto.so.3 $HOME/kept"
+    local again = without "run again.lua"
+    assert.equal(0, again.status, again.err)
+    assert.matches("^again%+", again.out)
+    p.shell "mv $HOME/kept $HOME/lib/libcrypto.so.3"
     assert.matches("failure +keys +OpenSSL cannot be loaded.-\n +to mend: install", without("doctor").out)
   end)
 end)
