@@ -53,6 +53,7 @@ static int check_event(lua_State *L) {
 
 typedef struct appending {
   es_runtime *rt;
+  es_context *context; /* held: a callback may leave the frame */
   unsigned flags;
   int64_t now;
   bool has_correlation; /* one for all events of a call that name none */
@@ -64,8 +65,12 @@ static bool is_zero(const uint8_t id[ES_ID_SIZE]) {
   return memcmp(id, zero, ES_ID_SIZE) == 0;
 }
 
+static es_text tenant_of(const appending *self) {
+  return es__text(self->context == NULL ? NULL : self->context->tenant_id);
+}
+
 static void fill_correlation(es_event *event, appending *self) {
-  const es_context *context = self->rt->context;
+  const es_context *context = self->context;
 
   if (!is_zero(event->correlation_id)) return;
   if (!self->has_correlation) {
@@ -78,7 +83,7 @@ static void fill_correlation(es_event *event, appending *self) {
 }
 
 static es_status fill_actor(es_event *event, const appending *self, es_error *err) {
-  const es_context *context = self->rt->context;
+  const es_context *context = self->context;
   char actor_id[ES_ID_MAX + 1];
 
   if (event->actor_id.data == NULL) {
@@ -93,22 +98,22 @@ static es_status fill_actor(es_event *event, const appending *self, es_error *er
 }
 
 static es_status fill(es_event *event, appending *self, es_error *err) {
-  const es_context *context = self->rt->context;
+  const es_context *context = self->context;
 
   if (is_zero(event->event_id)) es__id_new(&self->rt->ids, event->event_id);
   if (event->metadata.data == NULL) event->metadata = es__text("{}");
   fill_correlation(event, self);
   if ((self->flags & ES_APPEND_KEEP) != 0) return ES_OK;
   if (event->occurred_at == 0) event->occurred_at = self->now;
-  if (event->tenant_id.data == NULL) event->tenant_id = es__tenant(self->rt);
+  if (event->tenant_id.data == NULL) event->tenant_id = tenant_of(self);
   if (!event->has_causation && context != NULL && context->causation_id != NULL)
     event->has_causation = es_id_parse(event->causation_id, context->causation_id);
   return fill_actor(event, self, err);
 }
 
-static es_status check_tenant(const es_event *event, const es_runtime *rt, es_error *err) {
-  if (es__text_equal(event->tenant_id, es__tenant(rt))) return ES_OK;
-  if (rt->context != NULL && rt->context->operator_scope) return ES_OK;
+static es_status check_tenant(const es_event *event, const appending *self, es_error *err) {
+  if (es__text_equal(event->tenant_id, tenant_of(self))) return ES_OK;
+  if (self->context != NULL && self->context->operator_scope) return ES_OK;
   es__fail(err, ES_ERR_DENIED, "other_tenant", "it belongs to another tenant than the context's");
   es__hint(err, "enter a frame with that tenant, or with operator scope");
   return ES_ERR_DENIED;
@@ -126,7 +131,7 @@ static es_status prepare(es_event *event, place *at, appending *self, es_error *
   checking job = {event, text, 0};
   es_status status = fill(event, self, err);
 
-  if (status == ES_OK) status = check_tenant(event, self->rt, err);
+  if (status == ES_OK) status = check_tenant(event, self, err);
   at->offset = text->length;
   if (status != ES_OK) return status;
   if ((self->flags & ES_APPEND_UNCHECKED) != 0) {
@@ -168,9 +173,8 @@ static es_status prepare_all(es_event *events, size_t count, appending *self, es
 }
 
 es_status es_append(es_runtime *rt, es_event *events, size_t count, unsigned flags, es_error *err) {
-  appending self = {.rt = rt, .flags = flags, .now = es__now(rt)};
+  appending self = {.rt = rt, .flags = flags};
   es_commit commit = {.event_count = count,
-                      .now = self.now,
                       .keep_recorded_at = (flags & ES_APPEND_KEEP) != 0,
                       .check_versions = true};
   es_status status;
@@ -188,10 +192,13 @@ es_status es_append(es_runtime *rt, es_event *events, size_t count, unsigned fla
   commit.events = malloc(count * sizeof *events); /* the caller's stay as they are on failure */
   if (commit.events == NULL) return es__no_memory(err);
   memcpy(commit.events, events, count * sizeof *events);
+  self.context = es__context_retain(rt->context);
+  self.now = commit.now = es__now(rt);
   status = prepare_all(commit.events, count, &self, err);
   if (status == ES_OK) status = es__store_append(rt->store, &commit, err);
   if (status == ES_OK) memcpy(events, commit.events, count * sizeof *events);
   free(commit.events);
+  es__context_release(self.context);
   if (status == ES_OK) es__checkpoint_if_due(rt);
   return status;
 }

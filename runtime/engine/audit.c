@@ -10,7 +10,7 @@
 
 es_status es__audit_event(es_event *out, es_buf *text, es_execution *execution, const char *type,
                           const char *code, es_error *err) {
-  const es_context *context = execution->rt->context;
+  const es_context *context = execution->context;
   char day[ES_TIME_TEXT_SIZE];
   size_t data_at, metadata_at;
 
@@ -54,7 +54,8 @@ es_status es__audit_event(es_event *out, es_buf *text, es_execution *execution, 
 
 es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, const es_buf *data,
                            es_error *err) {
-  const es_context *context = rt->context;
+  if (data->failed) return es__no_memory(err);
+  es_context *context = es__context_retain(rt->context); /* the clock may leave the frame */
   char day[ES_TIME_TEXT_SIZE];
   es_event event = {.tenant_id = es__tenant(rt),
                     .aggregate_type = es__text(ES_AUDIT_TYPE),
@@ -66,11 +67,12 @@ es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, 
                     .metadata = es__text("{}")};
   es_commit commit = {.events = &event, .event_count = 1, .now = event.occurred_at};
 
-  if (data->failed) return es__no_memory(err);
   es_time_text(day, event.occurred_at);
   event.aggregate_id = (es_text){day, strlen("YYYY-MM-DD")};
   if (context != NULL && context->actor_id != NULL) event.actor_id = es__text(context->actor_id);
   es__id_new(&rt->ids, event.event_id);
   memcpy(event.correlation_id, event.event_id, ES_ID_SIZE);
-  return es__store_append(rt->store, &commit, err);
+  es_status status = es__store_append(rt->store, &commit, err);
+  es__context_release(context);
+  return status;
 }

@@ -85,9 +85,8 @@ static void set_list(lua_State *L, const char *name, char *const *items, size_t 
 }
 
 /* Pushes ctx without what belongs to a command alone. */
-static void push_context(lua_State *L, es_runtime *rt, const es_stream_name *stream,
+static void push_context(lua_State *L, const es_context *context, const es_stream_name *stream,
                          int64_t version, int64_t now) {
-  const es_context *context = rt->context;
   char time[ES_TIME_TEXT_SIZE];
 
   lua_createtable(L, 0, 16);
@@ -146,29 +145,29 @@ static void set_acting_for(lua_State *L, const es_context *context) {
 /* Metadata that every event of this command carries, as a table that is copied for each. */
 static int start(lua_State *L) {
   es_execution *execution = lua_touserdata(L, 1);
-  es_runtime *rt = execution->rt;
+  const es_context *context = execution->context;
   char hash[2 * ES_HASH_SIZE + 1], correlation[ES_ID_TEXT_SIZE];
 
-  push_context(L, rt, &execution->stream, execution->version, execution->now);
+  push_context(L, context, &execution->stream, execution->version, execution->now);
   set_text(L, "command", execution->command->command);
   es_id_text(correlation, execution->correlation_id);
   set_text(L, "correlation_id", correlation);
-  lua_pushlightuserdata(L, rt);
+  lua_pushlightuserdata(L, execution->rt);
   lua_pushcclosure(L, new_id, 1);
   lua_setfield(L, -2, "new_id");
   set_slot(L, &context_key);
 
-  if (rt->context == NULL) {
+  if (context == NULL) {
     lua_newtable(L);
   } else {
-    es__lua_push_json(L, rt->context->metadata, strlen(rt->context->metadata));
-    set_text(L, "request_id", rt->context->request_id);
+    es__lua_push_json(L, context->metadata, strlen(context->metadata));
+    set_text(L, "request_id", context->request_id);
   }
   lua_createtable(L, 0, 3);
   set_text(L, "command", execution->command->command);
   es__hex(hash, execution->module->hash, ES_HASH_SIZE);
   set_text(L, "module", hash);
-  set_acting_for(L, rt->context);
+  set_acting_for(L, context);
   lua_setfield(L, -2, "$");
   set_slot(L, &metadata_key);
   execution->new_id_count = 0;
@@ -337,6 +336,7 @@ typedef struct viewing {
   es_runtime *rt;
   const es_stream_name *stream;
   int64_t version;
+  int64_t now;
 } viewing;
 
 static int may_view(lua_State *L) {
@@ -345,7 +345,7 @@ static int may_view(lua_State *L) {
   es__kernel_push_function(L, "may_view");
   lua_pushlstring(L, job->stream->aggregate_type.data, job->stream->aggregate_type.length);
   es__fold_push_state(L);
-  push_context(L, job->rt, job->stream, job->version, es__now(job->rt));
+  push_context(L, job->rt->context, job->stream, job->version, job->now);
   lua_call(L, 3, 3);
   if (!lua_toboolean(L, -3)) {
     es_error err = ES_ERROR_INIT;
@@ -357,7 +357,7 @@ static int may_view(lua_State *L) {
 
 es_status es__view_authorize(es_runtime *rt, const es_stream_name *stream, int64_t version,
                              es_error *err) {
-  viewing job = {rt, stream, version};
+  viewing job = {rt, stream, version, es__now(rt)};
   es_status status = es__domain_run(rt->domain, may_view, &job, err);
 
   if (status == ES_ERR_LUA) { /* a rule that fails allows nothing */

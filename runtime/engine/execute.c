@@ -51,7 +51,7 @@ static es_status check_names(const es_command *command, es_error *err) {
 
 static void take_identity(es_execution *execution) {
   es_runtime *rt = execution->rt;
-  const es_context *context = rt->context;
+  const es_context *context = execution->context;
 
   if (context == NULL || context->correlation_id == NULL ||
       !es_id_parse(execution->correlation_id, context->correlation_id)) {
@@ -66,7 +66,7 @@ static void take_identity(es_execution *execution) {
 
 static void fill_event(es_event *out, const es_execution *execution, const es_decided *decided) {
   const char *text = execution->text.data;
-  const es_context *context = execution->rt->context;
+  const es_context *context = execution->context;
 
   *out = (es_event){.tenant_id = execution->stream.tenant_id,
                     .aggregate_type = execution->stream.aggregate_type,
@@ -166,12 +166,12 @@ static void record_outcome(attempt *self, const char *type, const char *code, es
 
 static es_status authorize(attempt *self, es_error *err) {
   es_execution *execution = &self->execution;
-  const es_runtime *rt = execution->rt;
+  const es_context *context = execution->context;
   char why[ES_ERROR_MESSAGE_MAX] = "";
   es_error problem = ES_ERROR_INIT;
   es_status status = ES_OK;
 
-  if (rt->settings.require_actor && (rt->context == NULL || rt->context->actor_id == NULL)) {
+  if (execution->rt->settings.require_actor && (context == NULL || context->actor_id == NULL)) {
     execution->allowed = false;
     strcpy(execution->code, "unauthenticated");
     strcpy(execution->message, "Authentication required");
@@ -300,12 +300,13 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *given, es
     es__hint(err, "open it for writing, or use a dry run");
     return ES_ERR_STORE;
   }
+  execution->context = es__context_retain(rt->context);
   execution->stream = (es_stream_name){es__tenant(rt), es__text(command->aggregate_type),
                                        es__text(command->aggregate_id)};
+  rt->execution = execution;
   execution->now = es__now(rt);
   execution->module = es__modules_aggregate(&rt->modules, command->aggregate_type);
   take_identity(execution);
-  rt->execution = execution;
   es__domain_watch(rt->domain, true);
   status = es__execution_params(execution, err);
   if (status == ES_OK) status = find_reply(&self, out, &found, err);
@@ -318,17 +319,18 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *given, es
       }
     }
   }
-  if (status == ES_ERR_LUA) {
-    name_command(err, command);
-    record_outcome(&self, "$CommandFailed", err->code, err);
-  }
   if (status != ES_OK) {
     es__log(rt, status == ES_ERR_LUA || status == ES_ERR_STORE ? ES_LOG_ERROR : ES_LOG_INFO,
             err->code, "%s/%s %s: %s", command->aggregate_type, command->aggregate_id,
             command->command, err->message);
   }
+  if (status == ES_ERR_LUA) {
+    name_command(err, command);
+    record_outcome(&self, "$CommandFailed", err->code, err);
+  }
   rt->execution = NULL;
   es__domain_watch(rt->domain, false);
+  es__context_release(execution->context);
   attempt_free(&self);
   es__checkpoint_if_due(rt);
   return status;

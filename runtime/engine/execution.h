@@ -26,6 +26,7 @@ typedef struct es_execution {
   es_runtime *rt;
   const es_command *command;
   const es_module *module;
+  es_context *context; /* in force when it began; held, whatever a callback leaves since */
   es_stream_name stream;
   int64_t now; /* occurred_at of everything this command leads to; the same on retry */
   uint8_t correlation_id[ES_ID_SIZE];

@@ -124,15 +124,12 @@ static int not_found(lua_State *L) {
   es__domain_raise(L, &err);
 }
 
-es_status es_load(char **out, es_runtime *rt, const char *aggregate_type, const char *aggregate_id,
-                  const es_load_options *given, es_error *err) {
+static es_status load(char **out, es_runtime *rt, const char *aggregate_type,
+                      const char *aggregate_id, const es_load_options *given, es_error *err) {
   es_load_options options = ES_LOAD_INIT;
   es_fold fold = {.stream = {es__tenant(rt), es__text(aggregate_type), es__text(aggregate_id)}};
   es_status status;
 
-  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
-  *out = NULL;
-  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   if (aggregate_type == NULL || aggregate_id == NULL) {
     return es__fail(err, ES_ERR_USAGE, "bad_target",
                     "an aggregate is named by its type and id: TYPE/ID");
@@ -160,4 +157,16 @@ es_status es_load(char **out, es_runtime *rt, const char *aggregate_type, const 
     if (status != ES_OK) return status;
   }
   return write_load(out, rt, &fold, err);
+}
+
+es_status es_load(char **out, es_runtime *rt, const char *aggregate_type, const char *aggregate_id,
+                  const es_load_options *options, es_error *err) {
+  if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
+  *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
+  es_context *context = es__context_retain(rt->context); /* the clock may leave the frame */
+  es_status status = load(out, rt, aggregate_type, aggregate_id, options, err);
+
+  es__context_release(context);
+  return status;
 }

@@ -167,7 +167,7 @@ static void add_part(es_buf *out, const char *text) {
 es_status es__reply_record(es_reply_record *out, es_buf *body, es_execution *execution,
                            es_error *err) {
   const es_command *command = execution->command;
-  const es_context *context = execution->rt->context;
+  const es_context *context = execution->context;
   es_reply_body said = {.rejected = execution->rejected,
                         .code = es__text(execution->code),
                         .message = es__text(execution->message),

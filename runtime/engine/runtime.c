@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "engine/execution.h"
 #include "engine/fold.h"
 #include "ledger/libcrypto.h"
 #include "json/writer.h"
@@ -304,8 +305,7 @@ static void add_member(es_buf *out, const char *key, const char *value) {
 
 void es__log(es_runtime *rt, es_log_level level, const char *code, const char *format, ...) {
   static const char *const levels[] = {"debug", "info", "warning", "error"};
-  const es_context *context = rt->context;
-  char message[ES_ERROR_MESSAGE_MAX], time[ES_TIME_TEXT_SIZE];
+  char message[ES_ERROR_MESSAGE_MAX], time[ES_TIME_TEXT_SIZE], correlation[ES_ID_TEXT_SIZE];
   es_buf buf = {0};
   va_list args;
 
@@ -314,6 +314,8 @@ void es__log(es_runtime *rt, es_log_level level, const char *code, const char *f
   vsnprintf(message, sizeof message, format, args);
   va_end(args);
   es_time_text(time, es__now(rt));
+  const es_execution *execution = rt->execution;
+  const es_context *context = execution != NULL ? execution->context : rt->context;
   es__buf_byte(&buf, '{');
   add_member(&buf, "time", time);
   add_member(&buf, "level", levels[level]);
@@ -323,6 +325,11 @@ void es__log(es_runtime *rt, es_log_level level, const char *code, const char *f
     add_member(&buf, "actor_id", context->actor_id);
     add_member(&buf, "tenant_id", context->tenant_id);
     add_member(&buf, "request_id", context->request_id);
+  }
+  if (execution != NULL) { /* one that no frame names may have begun with the command */
+    es_id_text(correlation, execution->correlation_id);
+    add_member(&buf, "correlation_id", correlation);
+  } else if (context != NULL) {
     add_member(&buf, "correlation_id", context->correlation_id);
   }
   es__buf_byte(&buf, '}');
@@ -332,6 +339,13 @@ void es__log(es_runtime *rt, es_log_level level, const char *code, const char *f
 
 /* ---- context ---- */
 
+/* A command keeps the context that it began with: a callback must not take it away, nor leave a frame of its own behind. */
+static es_status refuse_in_command(const es_runtime *rt, es_error *err) {
+  if (rt->execution == NULL) return ES_OK;
+  return es__fail(err, ES_ERR_USAGE, "nested_command",
+                  "a command is running: context frames are entered and left outside of it");
+}
+
 es_status es_context_enter(es_token *out, es_runtime *rt, const es_frame *given, es_error *err) {
   es_frame frame = ES_FRAME_INIT;
   es_status status;
@@ -339,7 +353,8 @@ es_status es_context_enter(es_token *out, es_runtime *rt, const es_frame *given,
   if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
   out->serial = 0;
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
-  status = es__take_options(&frame, given, sizeof frame, "ES_FRAME_INIT", err);
+  status = refuse_in_command(rt, err);
+  if (status == ES_OK) status = es__take_options(&frame, given, sizeof frame, "ES_FRAME_INIT", err);
   if (status != ES_OK) return status;
   status =
       es__context_push(&rt->context, rt->last_serial + 1, &frame, &rt->actor_policy, &rt->ids, err);
@@ -349,7 +364,8 @@ es_status es_context_enter(es_token *out, es_runtime *rt, const es_frame *given,
 
 es_status es_context_leave(es_runtime *rt, es_token token, es_error *err) {
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
-  return es__context_pop(&rt->context, token.serial, err);
+  es_status status = refuse_in_command(rt, err);
+  return status == ES_OK ? es__context_pop(&rt->context, token.serial, err) : status;
 }
 
 size_t es_context_depth(const es_runtime *rt) {
@@ -429,6 +445,9 @@ es_status es_query(es_runtime *rt, const char *projection, const char *query,
   if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   status = es__projections_ready(rt, err);
   if (status != ES_OK) return status;
-  return es__projections_query(rt->projections, projection, query, es__tenant(rt), params_json, row,
-                               row_data, err);
+  es_context *context = es__context_retain(rt->context); /* a row's callback may leave the frame */
+  status = es__projections_query(rt->projections, projection, query, es__tenant(rt), params_json,
+                                 row, row_data, err);
+  es__context_release(context);
+  return status;
 }

@@ -112,6 +112,7 @@ static int leave(lua_State *L) {
   es_error err = ES_ERROR_INIT;
 
   if (scope->host->rt == NULL) return host_error(L, "this runtime is closed");
+  host_refuse_callback(L, scope->host);
   if (!scope->entered) return host_error(L, "this context frame was left already");
   if (scope->guarded) {
     scope->entered = false;

@@ -112,10 +112,16 @@ static int import_report(lua_State *L) {
   return 1;
 }
 
-static int import_close(lua_State *L) {
+static int free_import(lua_State *L) {
   const host_import *import = luaL_checkudata(L, 1, IMPORT);
   if (import->import != NULL) host_data_close(import->host);
   return 0;
+}
+
+static int import_close(lua_State *L) {
+  const host_import *import = luaL_checkudata(L, 1, IMPORT);
+  if (import->import != NULL) host_refuse_callback(L, import->host);
+  return free_import(L);
 }
 
 /* ---- backups ---- */
@@ -279,7 +285,7 @@ void host_data_open(lua_State *L) {
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, import_close);
   lua_setfield(L, -2, "__close");
-  lua_pushcfunction(L, import_close);
+  lua_pushcfunction(L, free_import);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
 }

@@ -45,6 +45,7 @@ typedef struct host_list {
 } host_list;
 
 host_runtime *host_check(lua_State *L); /* argument 1, open and not busy; raises otherwise */
+void host_refuse_callback(lua_State *L, const host_runtime *host); /* raises while it is busy */
 host_list *host_open_runtimes(lua_State *L);
 int host_open(lua_State *L);
 extern const luaL_Reg host_runtime_methods[];

@@ -22,11 +22,15 @@ host_list *host_open_runtimes(lua_State *L) {
   return list;
 }
 
+void host_refuse_callback(lua_State *L, const host_runtime *host) {
+  if (host->busy > 0) host_error(L, "this runtime cannot be used from its own callbacks");
+}
+
 host_runtime *host_check(lua_State *L) {
   host_runtime *host = luaL_checkudata(L, 1, RUNTIME);
 
   if (host->rt == NULL) host_error(L, "this runtime is closed");
-  if (host->busy > 0) host_error(L, "this runtime cannot be used from its own callbacks");
+  host_refuse_callback(L, host);
   host->L = L;
   return host;
 }

@@ -231,7 +231,7 @@ ES_API es_status es_open(es_runtime **out, const es_options *options, es_error *
 /* Reads the modules anew, loads and checks them in a new domain state, and puts them in force only if all of that
  * succeeds: after an error the old ones are. *changed (may be NULL) says whether any text differs. A projection whose
  * module changed then asks to be rebuilt; in an in-memory store projections start anew. esrun.lua is not read again. Not
- * inside a transaction, a command or a callback. */
+ * inside a transaction, a command or a callback, nor while an import is open. */
 ES_API es_status es_reload(bool *changed, es_runtime *rt, es_error *err);
 
 /* Closes a runtime and everything it opened. NULL is fine. Cursors and replies must be freed before. */
@@ -292,7 +292,8 @@ typedef struct es_token {
 } es_token;
 
 /* Enters a frame; *out is needed to leave it. Refuses malformed ids, unknown actor kinds, metadata that is not an
- * object of scalars and names beginning with '$'. */
+ * object of scalars and names beginning with '$'. Frames are entered and left outside of commands: a callback (the clock,
+ * the log) is refused with "nested_command", and a command keeps the context that it began with. */
 ES_API es_status es_context_enter(es_token *out, es_runtime *rt, const es_frame *frame,
                                   es_error *err);
 

@@ -105,6 +105,28 @@ describe("esrun", function()
       other:close()
     end)
 
+    it("does not let a callback end a frame or an import of the call that it belongs to", function()
+      local problems, ending = {}, {}
+      local other <close> = assert(esrun.open { project = support.project(), store = ":memory:", clock = function()
+        local done = table.remove(ending)
+        if done then problems[#problems + 1] = select(2, pcall(done)) end
+        return 0
+      end })
+      local scope = other.context.enter { actor_id = "user:" .. ("j"):rep(100) }
+      ending[1] = function() scope:leave() end
+      assert.equal("user:" .. ("j"):rep(100), assert(other:execute("Account/1", "open")).events[1].actor_id)
+      ending[1] = function() local _ <close> = scope end
+      assert(other:execute("Account/2", "open"))
+      scope:leave()
+      local import = assert(other:import { form = "jsonl", name = "desk", group = 1, mapping = "return function() end" })
+      ending[1] = function() import:close() end
+      assert(import:feed "{}\n")
+      assert(import:finish())
+      assert.same({}, ending)
+      assert.equal(3, #problems)
+      for _, problem in ipairs(problems) do assert.matches("cannot be used from its own callbacks", problem) end
+    end)
+
     -- covers E62
     it("hands records of the log, with who and in which request, to the log function", function()
       local records = {}
