@@ -58,6 +58,7 @@ es_status es_import_open(es_import **out, es_runtime *rt, const es_import_option
   import = calloc(1, sizeof *import);
   if (import == NULL) return es__no_memory(err);
   import->rt = rt;
+  rt->import_count++;
   import->form = options->form;
   import->append = options->append || options->form != ES_IMPORT_EXPORT;
   import->group = options->group == 0 ? GROUP_DEFAULT : (size_t)options->group;
@@ -94,6 +95,7 @@ static void end_import(es_import *import) {
   es__store_cursor_close(import->present);
   import->present = NULL;
   es__import_map_drop(import);
+  import->rt->import_count--;
 }
 
 void es_import_close(es_import *import) {

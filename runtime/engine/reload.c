@@ -71,6 +71,12 @@ es_status es_reload(bool *changed, es_runtime *rt, es_error *err) {
     return es__fail(err, ES_ERR_USAGE, "in_transaction",
                     "modules cannot be reloaded inside a command or a transaction");
   }
+  if (rt->import_count > 0) {
+    es__fail(err, ES_ERR_USAGE, "import_open",
+             "modules cannot be reloaded while an import is under way");
+    es__hint(err, "finish the import or close it, then reload");
+    return ES_ERR_USAGE;
+  }
   status = given_again(&sources, &source_count, &rt->modules, err);
   if (status == ES_OK)
     status = es__modules_read(&modules, &rt->settings, sources, source_count, rt->chain, err);

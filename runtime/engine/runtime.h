@@ -28,6 +28,7 @@ struct es_runtime {
   int conflict_retries;
   bool read_only;
   bool in_transaction;
+  int import_count;               /* imports under way: their mappings live in the domain state */
   struct es_execution *execution; /* the command at hand, or NULL */
   es_buf append_text; /* canonical texts of the events last appended without a command */
   char *store_path;   /* NULL: in memory */

@@ -99,6 +99,22 @@ describe("a runtime in trusted Lua", function()
     assert.matches("inside a command or a transaction", why)
   end)
 
+  it("does not reload under an import that is open", function()
+    local import = assert(es:import { form = "jsonl", name = "desk", group = 1, mapping = "return function() end" })
+    assert(import:feed "{}\n")
+    support.write(folder .. "/aggregates/account.lua", (support.ACCOUNT:gsub("cents = 0", "cents = 7")))
+    local nothing, message, code = es:reload()
+    assert.is_nil(nothing)
+    assert.equal("import_open", code)
+    assert.matches("while an import is under way", message)
+    assert(import:feed "{}\n")
+    assert(import:finish())
+    assert.same({ true, true }, { es:reload() })
+    es:import({ form = "jsonl", name = "desk", mapping = "return function() end" }):close()
+    assert.is_nil((es:import { form = "jsonl", name = "desk", mapping = "nonsense" }))
+    assert.same({ true, false }, { es:reload() })
+  end)
+
   it("dispatches by the names that the reloaded modules give", function() -- covers E23
     local jane = { actor_id = "user:jane", roles = { "teller" } }
     assert(es:append { opened() })
