@@ -18,7 +18,7 @@ typedef struct verification {
   int64_t total;     /* events when it began */
   char origin[ES_ORIGIN_TEXT_SIZE];
   es_heads heads;
-  bool re_signed; /* a trusted signature in the store agrees with the store as it is */
+  int64_t re_signed_to; /* the largest trusted checkpoint in the store that agrees with it */
 } verification;
 
 /* ---- Findings ---------------------------------------------------------------------------------------------- */
@@ -181,8 +181,8 @@ static void judge_head(verification *self, const es_head *head, const es_error *
   bool stored = head->source == ES_HEAD_STORED;
   const char *fault = strcmp(why->code, "foreign") == 0    ? "foreign"
                       : strcmp(why->code, "rollback") == 0 ? (stored ? "truncated" : "rolled_back")
-                      : !stored && self->re_signed         ? "re_signed"
-                                                           : "forked";
+                      : !stored && head->checkpoint.size <= self->re_signed_to ? "re_signed"
+                                                                               : "forked";
   char message[ES_ERROR_MESSAGE_MAX + 256];
 
   snprintf(message, sizeof message, "against %s: %s%s", head->name, why->message,
@@ -207,6 +207,8 @@ static es_status check_head(verification *self, const es_head *head, int64_t *an
     return status;
   }
   if (head->source == ES_HEAD_STORED) {
+    if (head->trusted && head->checkpoint.size > self->re_signed_to)
+      self->re_signed_to = head->checkpoint.size;
     if (head->trusted && *signed_to >= 0 && head->checkpoint.size > *signed_to)
       *signed_to = head->checkpoint.size;
     return ES_OK;
@@ -221,7 +223,7 @@ static int64_t reach(int64_t agreed_to, int64_t sound, int64_t not_looked_at) {
   return to > not_looked_at ? to : 0;
 }
 
-/* The store's own checkpoints first: whether one agrees tells a rewrite that was signed again from one that was not. */
+/* The store's own checkpoints first: how far they agree tells a rewrite that was signed again from one that was not. */
 static es_status check_heads(verification *self, es_error *err) {
   es_verify_report *out = self->report;
   int64_t anchored = 0, signed_to = 0, sound;
@@ -233,7 +235,6 @@ static es_status check_heads(verification *self, es_error *err) {
       if ((head->source == ES_HEAD_STORED) == (stored == 1))
         status = check_head(self, head, &anchored, &signed_to, err);
     }
-    self->re_signed = signed_to > 0;
   }
   sound = self->first_bad == INT64_MAX ? self->total
           : self->first_bad > 0        ? self->first_bad - 1
