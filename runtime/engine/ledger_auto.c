@@ -58,10 +58,16 @@ static es_status look(es_signer *self, es_error *err) {
   return status;
 }
 
+/* What was stored in what is now the future has an age that nobody knows: the clock went back. */
+static bool is_old(const es_signer *self) {
+  int64_t now = es__now(self->rt);
+  return now < self->since || now - self->since >= self->interval_us;
+}
+
 static bool is_due(const es_signer *self) {
   if (self->since == 0) return false;
   return (self->events > 0 && self->seen - self->signed_to >= self->events) ||
-         (self->interval_us > 0 && es__now(self->rt) - self->since >= self->interval_us);
+         (self->interval_us > 0 && is_old(self));
 }
 
 /* Asked when it is this signer's turn: another one may have done it meanwhile. */

@@ -114,6 +114,20 @@ static void after_so_many_seconds_one_is_signed_with_the_next_commit(void **stat
   signed_are(self, "4,6");
 }
 
+static void a_clock_that_goes_back_does_not_put_the_next_one_off(void **state) {
+  witness *self = *state;
+  every(self, 0, 60);
+  pay(&self->l, 1);
+  self->l.e.now -= 3600 * INT64_C(1000000);
+  pay(&self->l, 1);
+  signed_are(self, "2");
+  pay(&self->l, 1); /* recorded in what is now the future */
+  signed_are(self, "2");
+  self->l.e.now += 61 * 1000000;
+  pay(&self->l, 1);
+  signed_are(self, "2,4");
+}
+
 static void what_was_left_unsigned_before_counts_too(void **state) {
   witness *self = *state;
   pay(&self->l, 4);
@@ -311,6 +325,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       T(every_so_many_events_one_is_signed),
       T(after_so_many_seconds_one_is_signed_with_the_next_commit),
+      T(a_clock_that_goes_back_does_not_put_the_next_one_off),
       T(what_was_left_unsigned_before_counts_too),
       T(closing_signs_what_this_runtime_appended_and_nothing_else),
       T(a_group_a_transaction_and_an_append_count_when_they_are_durable),
