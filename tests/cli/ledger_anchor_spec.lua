@@ -126,6 +126,31 @@ describe("an anchor", function()
     assert.equal(6, p.run("checkpoint").status)
   end)
 
+  it("that is another store's alone is named when no other one knows this store, whose id may have been changed", function()
+    local p = project()
+    p.must "keygen"
+    local id = p.must("keygen", "--public"):match "^esrun/([^+]+)"
+    local function warnings(others, bound)
+      p.config(("return { anchors = { %s { file = %q, store = %q }, { command = 'cat >/dev/null', store = 'x' } } }"):format(
+        others, p.home .. "/{store}.checkpoint", bound))
+      local told = p.must "verify"
+      assert.matches(": intact", told, 1, true)
+      return select(2, told:gsub("\nwarning: ", "")), told
+    end
+    warnings("", id)
+    p.must("checkpoint", "--out", p.home .. "/note")
+    assert.equal(0, (warnings("", id)))
+    local other = "0195561c-5b02-7000-8a44-0d2f5f1c9e77"
+    local count, told = warnings("", other)
+    assert.equal(1, count)
+    assert.matches("/{store}.checkpoint says nothing: it was not asked, for it is the store " .. other .. "'s alone\n", told, 1,
+      true)
+    assert.matches("it was not asked", p.run "checkpoint".err, 1, true)
+    assert.equal(1, #cjson.decode(p.must("verify", "--output", "json")).silent_anchors)
+    assert.equal(2, (warnings(("{ file = %q }, "):format(p.home .. "/gone"), other)))
+    assert.equal(0, (warnings(("{ file = %q }, "):format(p.home .. "/note"), other)))
+  end)
+
   it("is configured by what is a list, with paths from the root, in a file that can be read", function()
     local p = project()
     local function refused(text, config)

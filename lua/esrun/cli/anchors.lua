@@ -76,12 +76,14 @@ end
 
 local function with_store(store_id, command) return ("export ESRUN_STORE_ID=%s; %s"):format(user.quote(store_id), command) end
 
---- The checkpoints that the configured anchors remember, as es:verify takes them, and the anchors that say nothing. One that is
+--- The checkpoints that the configured anchors remember, as es:verify takes them, and the anchors that say nothing; when none
+--- says anything, also those that were not asked, since they are another store's: a store's id may have been changed. One that is
 --- there and cannot be read ends the command.
 ---@return { name: string, note: string }[] list
 ---@return { name: string, why: string }[] silent
+---@return { name: string, why: string }[] unasked of those that are silent
 function anchors.read(config, store_id)
-  local list, silent = {}, {}
+  local list, silent, unasked = {}, {}, {}
   local function add(name, note, why, broken)
     if broken and not note then
       errors.fail(1, ("the anchor %s cannot be read: %s"):format(name, why),
@@ -105,7 +107,14 @@ function anchors.read(config, store_id)
       add(anchor.read, note ~= "" and note or nil, "the command prints nothing")
     end
   end
-  return list, silent
+  if #list > 0 then return list, silent, unasked end
+  for _, anchor in ipairs(config.anchors or {}) do
+    local name = anchor.file or anchor.git or anchor.read
+    if name and anchor.store and anchor.store ~= store_id then
+      unasked[#unasked + 1] = { name = name, why = ("it was not asked, for it is the store %s's alone"):format(anchor.store) }
+    end
+  end
+  return list, silent, unasked
 end
 
 local function head_of(note)

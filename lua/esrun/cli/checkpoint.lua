@@ -25,8 +25,9 @@ function checkpoint.run(call, args)
   if args.out then result_file.check(args.out, es) end
   local store_id = errors.check(es:info()).store.store_id
   local config = user.config()
-  local kept, silent = anchors.read(config, store_id)
+  local kept, silent, unasked = anchors.read(config, store_id)
   evidence.warn(silent)
+  evidence.warn(unasked)
   local note = errors.check(es:checkpoint {
     keys = signer.keys(config, store_id, args.key), evidence = function() return { anchors = kept } end,
     accept_rollback = args.accept_rollback, replace_lost_key = args.replace_lost_key,

@@ -31,7 +31,8 @@ end
 --- { keys, anchors } as es:verify takes them, and `silent`: the configured anchors that say nothing.
 function evidence.of(args, store_id)
   local config = user.config()
-  local keys, kept, silent = {}, anchors.read(config, store_id)
+  local keys, kept, silent, unasked = {}, anchors.read(config, store_id)
+  table.move(unasked, 1, #unasked, #silent + 1, silent)
   for _, key in ipairs(config.trust or {}) do keys[#keys + 1] = key end
   for _, key in ipairs(args.key) do keys[#keys + 1] = verifier_key(key) end
   for _, path in ipairs(args.anchor) do kept[#kept + 1] = { name = path, note = read(path, "--anchor") } end
