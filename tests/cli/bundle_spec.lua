@@ -19,6 +19,33 @@ describe("a bundle", function()
     p.must("verify-proof", "audit/proofs/1.tlog-proof", "--key", new)
   end)
 
+  it("has proofs of its own checkpoint, whoever signs meanwhile, and with whatever key", function()
+    local p = project()
+    p.must("keygen", "--out", p.home .. "/old", "--name", "old")
+    p.must("keygen", "--out", p.home .. "/new", "--name", "new")
+    p.config(("return { keys = { %q } }"):format(p.home .. "/old"))
+    p.must "checkpoint"
+    support.write(p.folder .. "/script.lua", ([[
+      local es <close> = assert(require "esrun".open())
+      local meddled = {}
+      function meddled:info() return es:info() end
+      function meddled:events(filter) return es:events(filter) end
+      function meddled:prove(options)
+        local proof <const> = assert(es:prove(options))
+        assert(os.execute(%q))
+        return proof
+      end
+      require "esrun.cli.bundle".write(meddled, { form = "export" }, { path = "audit" })]]):format(
+      ("%s checkpoint --key %s --replace-lost-key >&2"):format(support.quote(support.bin), p.home .. "/new")))
+    p.must("run", "script.lua")
+    local kept = support.read(p.folder .. "/audit/checkpoint")
+    assert.equal("2", kept:match "\n(%d+)\n")
+    for position = 1, 2 do
+      assert.equal(kept, support.read(("%s/audit/proofs/%d.tlog-proof"):format(p.folder, position)):match "\n\n(.*)$")
+      p.must("verify-proof", ("audit/proofs/%d.tlog-proof"):format(position), "--key", "audit/vkey")
+    end
+  end)
+
   it("is not made with a key that did not sign", function()
     local p = project()
     p.must "keygen"

@@ -86,12 +86,13 @@ local function write_events(es, filter, folder)
     local event = core.decode(line)
     local proof, message, code, details
     if not made.size or event.position <= made.size then
-      proof, message, code, details = es:prove { event_id = event.event_id }
+      proof, message, code, details = es:prove { event_id = event.event_id, to = made.size }
       if not proof and code ~= "not_signed" then errors.check(proof, message, code, details) end
     end
     if proof then
       made.proof = made.proof or proof
       made.checkpoint = made.checkpoint or proof:match("\n\n(.*)$")
+      proof = proof:match("^.-\n\n") .. made.checkpoint -- somebody else may have signed as many events meanwhile
       made.size = made.size or math.tointeger(tonumber(made.checkpoint:match("^[^\n]*\n(%d+)\n")))
       must(file:write(line, "\n"))
       put(("%s/proofs/%d.tlog-proof"):format(folder, event.position), proof)
