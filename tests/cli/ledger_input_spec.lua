@@ -72,6 +72,29 @@ describe("esrun's ledger refuses", function()
     end
   end)
 
+  it("a NUL byte, with the name of the file that has it", function()
+    local note, proof = support.read(p.home .. "/note"), support.read(p.home .. "/proof")
+    local nul = file("nul", note .. "\0")
+    refused(6, "--anchor: " .. nul .. ": it has a NUL byte", "verify", "--anchor", nul)
+    refused(6, "--old: " .. nul .. ": it has a NUL byte", "verify-proof", p.home .. "/proof", "--key", vkey, "--old", nul)
+    refused(2, "option: " .. nul .. ": it has a NUL byte", "verify-proof", p.home .. "/proof", "--key", nul)
+    refused(2, "--key: " .. nul .. ": it has a NUL byte", "verify", "--key", nul)
+    local line = file("nul.json", '{"a":"\0"}')
+    refused(2, "option: " .. line .. ": it has a NUL byte", "verify-proof", p.home .. "/proof", "--key", vkey, "--event", line)
+    refused(2, "--vkey: " .. nul .. ": it has a NUL byte", "export", "--bundle", "audit", "--vkey", nul)
+    local cut = file("nul.proof", proof:sub(1, 9) .. "\0" .. proof:sub(10))
+    refused(6, "FILE: " .. cut .. ": it has a NUL byte", "verify-proof", cut, "--key", vkey)
+    for _, anchor in ipairs { ("file = %q"):format(nul), ("read = %q"):format("cat " .. nul) } do
+      p.config(("return { anchors = { { %s } } }"):format(anchor))
+      for _, command in ipairs { "verify", "checkpoint" } do
+        local result = p.run(command)
+        assert.equal(6, result.status, result.err)
+        assert.matches("the anchor .*nul: it has a NUL byte", result.err)
+      end
+    end
+    p.config "return {}"
+  end)
+
   it("a checkpoint of another store", function()
     local other = project()
     other.must "keygen"

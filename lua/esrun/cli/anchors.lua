@@ -89,6 +89,7 @@ function anchors.read(config, store_id)
       errors.fail(1, ("the anchor %s cannot be read: %s"):format(name, why),
         "mend it, or put back what it had; if it never had a checkpoint, move it away")
     end
+    if note then user.check_text(note, "the anchor " .. name, 6) end
     if note then list[#list + 1] = { name = name, note = note } else silent[#silent + 1] = { name = name, why = why } end
   end
   for _, anchor in each(config, store_id) do

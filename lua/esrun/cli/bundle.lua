@@ -58,7 +58,8 @@ end
 
 -- The verifier keys that may be the signer's: the given one, else those of the keys that sign here and those that are trusted.
 local function candidates(given, store_id)
-  if given then return { given:find("^[^+]+%+%x+%+") and given or (errors.check(user.read(given)):gsub("%s+$", "")) } end
+  if given and given:find("^[^+]+%+%x+%+") then return { given } end
+  if given then return { (user.check_text(errors.check(user.read(given)), "--vkey: " .. given, 2):gsub("%s+$", "")) } end
   local config, list = user.config(), {}
   for _, key in ipairs(signer.keys(config, store_id)) do list[#list + 1] = (ledger.key_public(key)) end
   for _, key in ipairs(config.trust or {}) do list[#list + 1] = key end

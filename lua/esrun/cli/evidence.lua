@@ -15,7 +15,8 @@ end
 
 local function read(path, option)
   local text, why = user.read(path)
-  return text or errors.usage(("%s: cannot read %s"):format(option, why))
+  if not text then errors.usage(("%s: cannot read %s"):format(option, why)) end
+  return user.check_text(text, option .. ": " .. path, option == "--anchor" and 6 or 2)
 end
 
 -- A verifier key, or the one in the file of that name. A private key is never repeated in a message.

@@ -44,6 +44,14 @@ function user.read(path)
   return text, why and path .. ": " .. why
 end
 
+--- Fails when a text has a NUL byte, as no checkpoint, proof, key and event has.
+---@param name string where it is from
+---@param exit_status integer 6 for evidence, 2 for what the command was told
+function user.check_text(text, name, exit_status)
+  if text:find("\0", 1, true) then errors.fail(exit_status, name .. ": it has a NUL byte, which no text has") end
+  return text
+end
+
 -- Configuration -----------------------------------------------------------------------------------------------------
 
 ---@class esrun.cli.Anchor one of file, git or command

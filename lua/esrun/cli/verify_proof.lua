@@ -19,7 +19,8 @@ end
 local function read(path, what)
   local text, why
   if path == "-" then text, why = io.read("a"), "nothing to read" else text, why = user.read(path) end
-  return text or errors.usage(("%s: cannot read %s"):format(what, why))
+  if not text then errors.usage(("%s: cannot read %s"):format(what, why)) end
+  return user.check_text(text, what .. ": " .. path, what == "option" and 2 or 6)
 end
 
 -- Text, or the first line of the file of that name.
