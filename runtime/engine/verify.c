@@ -130,19 +130,16 @@ static void check_size(verification *self, int64_t size, const es_head *head, co
 
 static es_status take_stored(verification *self, es_error *err) {
   es_store_checkpoint stored = {0};
-  int64_t up_to = INT64_MAX;
-  es_status status = ES_OK;
+  es_status status = es__store_checkpoint(&stored, self->rt->store, INT64_MAX, err);
 
-  while (status == ES_OK) {
+  while (status == ES_OK && stored.size >= 0) {
     char name[64];
     size_t before = self->heads.count;
-    status = es__store_checkpoint(&stored, self->rt->store, up_to, err);
-    if (status != ES_OK || stored.size < 0) break;
     snprintf(name, sizeof name, "the store's checkpoint of %lld events", (long long)stored.size);
     status =
         take_head(self, ES_HEAD_STORED, name, (es_text){stored.note.data, stored.note.length}, err);
     if (self->heads.count > before) check_size(self, stored.size, &self->heads.items[before], name);
-    up_to = stored.size - 1;
+    if (status == ES_OK) status = es__store_checkpoint_before(&stored, self->rt->store, err);
   }
   es__buf_free(&stored.note);
   return status;

@@ -334,8 +334,8 @@ static es_status memory_put_tile(es_store *base, int level, int64_t index, int w
 }
 
 static es_status memory_checkpoint(es_store_checkpoint *out, es_store *base, int64_t up_to,
-                                   es_error *err) {
-  return es__memory_checkpoint(out, &((memory_store *)base)->tree, up_to, err);
+                                   int64_t id, es_error *err) {
+  return es__memory_checkpoint(out, &((memory_store *)base)->tree, up_to, id, err);
 }
 
 static es_status memory_add_checkpoint(es_store *base, int64_t size, es_text note, es_error *err) {

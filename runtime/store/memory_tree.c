@@ -45,11 +45,12 @@ es_status es__memory_put_tile(es_memory_tree *tree, int level, int64_t index, in
 }
 
 es_status es__memory_checkpoint(es_store_checkpoint *out, const es_memory_tree *tree, int64_t up_to,
-                                es_error *err) {
+                                int64_t id, es_error *err) {
   for (size_t i = tree->checkpoint_count; i > 0; i--) {
     const es_store_checkpoint *kept = &tree->checkpoints[i - 1];
-    if (kept->size > up_to) continue;
+    if (kept->size > up_to || (kept->size == up_to && kept->id > id)) continue;
     out->size = kept->size;
+    out->id = kept->id;
     es__buf_add(&out->note, kept->note.data, kept->note.length);
     return out->note.failed ? es__no_memory(err) : ES_OK;
   }
@@ -58,7 +59,7 @@ es_status es__memory_checkpoint(es_store_checkpoint *out, const es_memory_tree *
 
 es_status es__memory_add_checkpoint(es_memory_tree *tree, int64_t size, es_text note,
                                     es_error *err) {
-  es_store_checkpoint checkpoint = {.size = size};
+  es_store_checkpoint checkpoint = {.size = size, .id = (int64_t)tree->checkpoint_count + 1};
 
   if (tree->checkpoint_count == tree->checkpoint_capacity) {
     size_t capacity = tree->checkpoint_capacity == 0 ? 8 : tree->checkpoint_capacity * 2;

@@ -23,7 +23,7 @@ void es__memory_tile(es_hash out[ES_TILE_WIDTH], int *width, const es_memory_tre
 es_status es__memory_put_tile(es_memory_tree *tree, int level, int64_t index, int width,
                               const es_hash *hashes, es_error *err);
 es_status es__memory_checkpoint(es_store_checkpoint *out, const es_memory_tree *tree, int64_t up_to,
-                                es_error *err);
+                                int64_t id, es_error *err);
 es_status es__memory_add_checkpoint(es_memory_tree *tree, int64_t size, es_text note,
                                     es_error *err);
 

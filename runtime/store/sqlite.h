@@ -85,8 +85,9 @@ typedef enum es_name_kind {
   X(TILE_ADD, "INSERT INTO tiles (tile, hashes) VALUES (?1, ?2)")                                  \
   X(TREE_SIZE, "SELECT tile, length(hashes) FROM tiles WHERE tile < (1 << 48)"                     \
                " ORDER BY tile DESC LIMIT 1")                                                      \
-  X(CHECKPOINT_GET, "SELECT size, note FROM checkpoints INDEXED BY checkpoints_by_size"            \
-                    " WHERE size <= ?1 ORDER BY size DESC, checkpoint_id DESC LIMIT 1")            \
+  X(CHECKPOINT_GET, "SELECT size, note, checkpoint_id FROM checkpoints"                            \
+                    " INDEXED BY checkpoints_by_size WHERE (size, checkpoint_id) <= (?1, ?2)"      \
+                    " ORDER BY size DESC, checkpoint_id DESC LIMIT 1")                             \
   X(CHECKPOINT_LAST, "SELECT coalesce(max(checkpoint_id), 0) FROM checkpoints")                    \
   X(CHECKPOINT_ADD, "INSERT INTO checkpoints (checkpoint_id, size, note, checksum)"                \
                     " VALUES (?1, ?2, ?3, ?4)")
@@ -252,7 +253,7 @@ es_status es__sqlite_tile(es_hash out[ES_TILE_WIDTH], int *width, es_store *base
                           int64_t index, es_error *err);
 es_status es__sqlite_put_tile(es_store *base, int level, int64_t index, int width,
                               const es_hash *hashes, es_error *err);
-es_status es__sqlite_checkpoint(es_store_checkpoint *out, es_store *base, int64_t up_to,
+es_status es__sqlite_checkpoint(es_store_checkpoint *out, es_store *base, int64_t up_to, int64_t id,
                                 es_error *err);
 es_status es__sqlite_add_checkpoint(es_store *base, int64_t size, es_text note, es_error *err);
 es_status es__sqlite_check_checkpoints(es_sqlite *store, es_store_finding finding, void *data,

@@ -127,7 +127,7 @@ es_status es__sqlite_check_tile_count(es_sqlite *store, es_store_finding finding
 
 /* ---- Checkpoints ------------------------------------------------------------------------------------------- */
 
-es_status es__sqlite_checkpoint(es_store_checkpoint *out, es_store *base, int64_t up_to,
+es_status es__sqlite_checkpoint(es_store_checkpoint *out, es_store *base, int64_t up_to, int64_t id,
                                 es_error *err) {
   es_sqlite *store = (es_sqlite *)base;
   sqlite3_stmt *statement;
@@ -135,10 +135,12 @@ es_status es__sqlite_checkpoint(es_store_checkpoint *out, es_store *base, int64_
 
   if (status != ES_OK) return status;
   sqlite3_bind_int64(statement, 1, up_to);
+  sqlite3_bind_int64(statement, 2, id);
   int rc = sqlite3_step(statement);
   if (rc == SQLITE_ROW) {
     es_text note = es__sqlite_text(statement, 1);
     out->size = sqlite3_column_int64(statement, 0);
+    out->id = sqlite3_column_int64(statement, 2);
     es__buf_add(&out->note, note.data, note.length);
     if (out->note.failed) status = es__no_memory(err);
   } else if (rc != SQLITE_DONE) {

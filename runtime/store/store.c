@@ -154,7 +154,15 @@ es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_
                                es_error *err) {
   out->size = -1;
   es__buf_clear(&out->note);
-  return store->kind->checkpoint(out, store, up_to, err);
+  return store->kind->checkpoint(out, store, up_to, INT64_MAX, err);
+}
+
+es_status es__store_checkpoint_before(es_store_checkpoint *at, es_store *store, es_error *err) {
+  int64_t size = at->size, id = at->id;
+
+  at->size = -1;
+  es__buf_clear(&at->note);
+  return id == INT64_MIN ? ES_OK : store->kind->checkpoint(at, store, size, id - 1, err);
 }
 
 es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, es_error *err) {

@@ -87,9 +87,11 @@ typedef struct es_store_head {
 
 typedef struct es_store_cursor es_store_cursor;
 
-/* A signed tree head kept beside the events. `size` is -1 when there is none; the note is the caller's to free. */
+/* A signed tree head kept beside the events. `size` is -1 when there is none; the note is the caller's to free. Several may share
+ * a size: the later one has the larger id. */
 typedef struct es_store_checkpoint {
   int64_t size;
+  int64_t id;
   es_buf note;
 } es_store_checkpoint;
 
@@ -119,7 +121,9 @@ typedef struct es_store_kind {
                     int64_t index, es_error *err);
   es_status (*put_tile)(es_store *store, int level, int64_t index, int width, const es_hash *hashes,
                         es_error *err);
-  es_status (*checkpoint)(es_store_checkpoint *out, es_store *store, int64_t up_to, es_error *err);
+  /* The last of size `up_to` with an id up to `id`, or else the last that is smaller */
+  es_status (*checkpoint)(es_store_checkpoint *out, es_store *store, int64_t up_to, int64_t id,
+                          es_error *err);
   es_status (*add_checkpoint)(es_store *store, int64_t size, es_text note, es_error *err);
   es_status (*visit)(es_store *store, int64_t after, int64_t to, es_sums *sums,
                      es_store_visitor visitor, void *data, es_error *err);
@@ -209,6 +213,8 @@ es_status es__store_hashes(es_hash *out, size_t *count, es_store *store, int64_t
                            size_t capacity, es_error *err);
 es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_t up_to,
                                es_error *err);
+/* Replaces a checkpoint by the one before it, so that from the last on all are seen. */
+es_status es__store_checkpoint_before(es_store_checkpoint *at, es_store *store, es_error *err);
 es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, es_error *err);
 es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err);
 void es__store_forget(es_store *store);

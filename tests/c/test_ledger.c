@@ -268,6 +268,21 @@ static void a_checkpoint_stored_under_another_size_is_damaged(void **state) {
                          "the store's checkpoint of 999999 events: its note is of 3 events"));
 }
 
+/* A good one of the same size stands behind it. */
+static void a_damaged_checkpoint_is_found_behind_another_of_its_size(void **state) {
+  ledger *self = *state;
+  es_verify_report report;
+  pay(self, 3);
+  char *note = sign(self);
+  es_store *store = self->e.rt->store;
+  assert_int_equal(es__store_add_checkpoint(store, 3, es__text("junk"), &self->e.err), ES_OK);
+  assert_int_equal(es__store_add_checkpoint(store, 3, es__text(note), &self->e.err), ES_OK);
+  es_free(note);
+  assert_int_equal(verify(self, &report, NULL, 1), ES_ERR_INTEGRITY);
+  assert_int_equal(report.finding_count, 1);
+  assert_non_null(strstr(self->e.err.message, "the store's checkpoint of 3 events: "));
+}
+
 static void while_a_key_is_replaced_both_sign(void **state) {
   ledger *self = *state;
   es_keygen_options options = ES_KEYGEN_INIT;
@@ -423,6 +438,7 @@ int main(void) {
       T(two_signers_at_once_take_turns),
       T(no_false_alarm_while_another_process_signs),
       T(a_checkpoint_stored_under_another_size_is_damaged),
+      T(a_damaged_checkpoint_is_found_behind_another_of_its_size),
       T(while_a_key_is_replaced_both_sign),
       T(a_lost_key_is_replaced_when_told_so),
       T(a_rollback_that_is_accepted_covers_the_memory_and_not_the_store),

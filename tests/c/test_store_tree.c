@@ -153,6 +153,13 @@ static void checkpoints_are_kept_and_found_by_size(void **state) {
     assert_int_equal(found.size, expected[i].size);
     assert_string_equal(found.note.data, expected[i].note);
   }
+  assert_int_equal(es__store_checkpoint(&found, f->store, INT64_MAX, &f->err), ES_OK);
+  for (int i = 3; i >= 0; i--) {
+    assert_int_equal(found.size, sizes[i]);
+    assert_string_equal(found.note.data, notes[i]);
+    assert_int_equal(es__store_checkpoint_before(&found, f->store, &f->err), ES_OK);
+  }
+  assert_int_equal(found.size, -1);
   es__buf_free(&found.note);
   assert_int_equal(check(f).count, 0);
 }
