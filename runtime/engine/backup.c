@@ -56,10 +56,16 @@ static void remove_part(const char *part) {
   remove_beside(part);
 }
 
-static bool try_part(const char *part, int *why) {
+/* Who may not read the store shall not read its copy either. */
+static mode_t mode_of(const char *from) {
+  struct stat found;
+  return from != NULL && stat(from, &found) == 0 ? (found.st_mode & 0666) | 0600 : 0644;
+}
+
+static bool try_part(const char *part, mode_t mode, int *why) {
   char *journal = joined(part, "-journal");
   bool free_name = journal != NULL && !exists(journal) && !has_log(part);
-  int descriptor = free_name ? open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
+  int descriptor = free_name ? open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode) : -1;
 
   *why = free_name ? errno : EEXIST; /* a journal of a copy that was cut short would be applied */
   free(journal);
@@ -68,7 +74,7 @@ static bool try_part(const char *part, int *why) {
 }
 
 /* Makes an empty PATH.PROCESS.NUMBER.part that is this copy's alone; freed by the caller. */
-static es_status make_part(char **out, const char *path, es_error *err) {
+static es_status make_part(char **out, const char *path, mode_t mode, es_error *err) {
   int why = EEXIST;
 
   *out = NULL;
@@ -77,7 +83,7 @@ static es_status make_part(char **out, const char *path, es_error *err) {
     es__buf_format(&name, "%s.%ld.%d.part", path, (long)getpid(), number);
     char *part = es__buf_take(&name, NULL);
     if (part == NULL) return es__no_memory(err);
-    if (try_part(part, &why)) {
+    if (try_part(part, mode, &why)) {
       *out = part;
       return ES_OK;
     }
@@ -156,7 +162,7 @@ static es_status copy_store(es_verify_report *out, es_store *store, const char *
                             const char *path, es_progress progress, void *progress_data,
                             es_error *err) {
   char *part;
-  es_status status = make_part(&part, path, err);
+  es_status status = make_part(&part, path, mode_of(from), err);
 
   if (status != ES_OK) return status;
   status = es__store_backup(store, part, progress, progress_data, err);
@@ -350,7 +356,6 @@ es_status es_restore(es_verify_report *out, const char *path, const es_options *
 
   if (out != NULL) *out = report;
   if (es__is_missing(path, "path", err)) return ES_ERR_USAGE;
-  bool in_use = has_log(path); /* somebody else's, or left by a crash: not ours to remove */
   es_status status = find_store(&target, options, err);
   if (status == ES_OK) status = check_free(target, err);
   if (status == ES_OK && restoring != NULL)
@@ -360,7 +365,6 @@ es_status es_restore(es_verify_report *out, const char *path, const es_options *
   if (status == ES_OK) status = es__store_open_sqlite(&backup, path, &reading, &ids, err);
   if (status == ES_OK) status = copy_store(&copied, backup, path, target, NULL, NULL, err);
   es__store_close(backup);
-  if (!in_use) remove_beside(path);
   if (status == ES_OK && memcmp(report.head_hash, copied.head_hash, ES_HASH_SIZE) != 0)
     status = es__fail(err, ES_ERR_INTEGRITY, "hash", "%s changed while it was restored", path);
   if (status == ES_OK && out != NULL) *out = copied;

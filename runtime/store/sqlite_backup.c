@@ -60,6 +60,10 @@ es_status es__sqlite_backup(es_store *base, const char *path, es_progress progre
   status = rc == SQLITE_OK ? copy_pages(store, copy, path, progress, progress_data, err)
                            : es__sqlite_fail(store, rc, "reading for a copy", err);
   es__sqlite_ask(store->db, "ROLLBACK", NULL, 0);
+  if (status == ES_OK) { /* with WAL even who only reads it would have to write beside it */
+    rc = es__sqlite_ask(copy, "PRAGMA journal_mode = DELETE", NULL, 0);
+    if (rc != SQLITE_OK) status = fail_copy(path, copy, rc, err);
+  }
   rc = sqlite3_close(copy);
   if (status == ES_OK && rc != SQLITE_OK)
     status = es__fail(err, ES_ERR_STORE, "io", "%s: closing the copy failed", path);
