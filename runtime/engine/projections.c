@@ -233,6 +233,10 @@ es_status es__projections_run(es_projections *projections, const char *name, es_
     one = run_current(projections->all[i], &told, status == ES_OK ? err : &later);
     if (status == ES_OK) status = one; /* the first error is told; the others show in status */
   }
+  if (status == ES_OK && told.stopped)
+    status = es__fail(err, ES_ERR_OTHER, "stopped",
+                      "stopped after %lld events; the next run goes on behind them",
+                      (long long)told.done);
   return status;
 }
 

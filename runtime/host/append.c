@@ -5,7 +5,11 @@
 
 enum { EVENTS_MAX = 10000 }; /* as es_append() takes at most */
 
-/* A text member of the table at the top: the table keeps it alive. */
+enum {
+  KEPT = 6
+}; /* stack index of the list of texts: an event's __index may make them, and then nothing else keeps them */
+
+/* A text member of the table at the top. */
 static es_text text_member(lua_State *L, const char *name, int number) {
   es_text out = {NULL, 0};
 
@@ -14,6 +18,8 @@ static es_text text_member(lua_State *L, const char *name, int number) {
     break;
   case LUA_TSTRING:
     out.data = lua_tolstring(L, -1, &out.length);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, KEPT, (lua_Integer)lua_rawlen(L, KEPT) + 1);
     break;
   case LUA_TLIGHTUSERDATA: /* none */
     if (lua_touserdata(L, -1) == (const void *)es_none) break;
@@ -82,6 +88,9 @@ static void read_envelope(lua_State *L, es_event *out, int number) {
   out->tenant_id = text_member(L, "tenant_id", number);
   out->actor_id = text_member(L, "actor_id", number);
   out->version = integer_member(L, "version", number);
+  if (out->version < 0)
+    host_error(L, "event %d: version: at least 1 expected, got %I", number,
+               (LUAI_UACINT)out->version);
   out->schema_version = integer_member(L, "schema_version", number);
   out->occurred_at = time_member(L, "occurred_at", number);
   out->recorded_at = time_member(L, "recorded_at", number);
@@ -113,9 +122,11 @@ static int append(lua_State *L) {
 
   host_check_type(L, 2, LUA_TTABLE);
   count = lua_rawlen(L, 2);
-  luaL_argcheck(L, count > 0 && count <= EVENTS_MAX, 2, "1 to 10,000 events expected");
+  if (count == 0 || count > EVENTS_MAX) return host_error(L, "1 to 10,000 events expected");
+  lua_settop(L, 3);
   events = lua_newuserdatauv(L, count * sizeof *events, 0);
   text = host_push_buffer(L);
+  lua_newtable(L); /* KEPT */
   for (lua_Unsigned i = 0; i < count; i++) {
     if (lua_rawgeti(L, 2, (lua_Integer)i + 1) != LUA_TTABLE)
       return host_error(L, "event %d: table expected", (int)i + 1);

@@ -25,16 +25,19 @@ static const char **string_list(lua_State *L, int index, const char *name, size_
   if (lua_getfield(L, index, name) == LUA_TNIL) return NULL;
   if (!lua_istable(L, -1)) host_error(L, "%s: list of strings expected", name);
   *count = (size_t)lua_rawlen(L, -1);
-  list = lua_newuserdatauv(L, (*count + 1) * sizeof *list, 0);
-  lua_insert(L, -2);
+  list = lua_newuserdatauv(L, (*count + 1) * sizeof *list, 1);
+  lua_createtable(L, (int)*count,
+                  0); /* keeps the strings: the frame's own table may change while it is read */
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, -3, 1);
   for (size_t i = 0; i < *count; i++) {
-    if (lua_rawgeti(L, -1, (lua_Integer)i + 1) != LUA_TSTRING) {
+    if (lua_rawgeti(L, -3, (lua_Integer)i + 1) != LUA_TSTRING) {
       host_error(L, "%s[%d]: string expected, got %s", name, (int)i + 1, luaL_typename(L, -1));
     }
-    list[i] = lua_tolstring(L, -1, &length); /* the table keeps the string */
+    list[i] = lua_tolstring(L, -1, &length);
     if (strlen(list[i]) != length)
       host_error(L, "%s[%d]: the text has a NUL byte", name, (int)i + 1);
-    lua_pop(L, 1);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   list[*count] = NULL;
   return list;

@@ -443,7 +443,7 @@ ES_API void es_cursor_close(es_cursor *cursor);
 typedef bool (*es_progress)(void *data, int64_t done, int64_t total);
 
 /* Runs one projection (NULL: all) up to the store's head. A handler that fails stops its projection: the event is named in
- * *err (the others still run, the first error is returned). */
+ * *err (the others still run, the first error is returned). What `progress` stopped is ES_ERR_OTHER "stopped". */
 ES_API es_status es_project(es_runtime *rt, const char *name, es_progress progress,
                             void *progress_data, es_error *err);
 

@@ -188,7 +188,9 @@ static void a_run_stops_cleanly_between_transactions(void **state) {
   (void)state;
   open_counter(&w, NULL);
   happen_often(&w, 3000);
-  assert_int_equal(es__projections_run(w.projections, NULL, stop_now, NULL, &w.err), ES_OK);
+  assert_int_equal(es__projections_run(w.projections, NULL, stop_now, NULL, &w.err), ES_ERR_OTHER);
+  assert_string_equal(w.err.code, "stopped");
+  assert_contains(w.err.message, "stopped after 1000 events");
   assert_sum(&w, 1000);
   must_run(&w, NULL);
   assert_sum(&w, 3000);

@@ -71,8 +71,22 @@ describe("a runtime in trusted Lua", function()
     assert.same({}, stored())
   end)
 
+  it("keeps the texts that an event's __index makes", function()
+    local made = setmetatable({}, { __mode = "v" })
+    local members = { aggregate_type = "Account", event_type = "AccountOpened", data = { owner = "user:a" } }
+    local event = setmetatable({}, { __index = function(_, name)
+      collectgarbage()
+      for filler = 1, 200 do made[filler] = ("x"):rep(100 + filler) end
+      return name == "aggregate_id" and ("id-" .. #made):rep(20) or members[name]
+    end })
+    assert(es:append { event })
+    assert.matches("^id%-.*id%-%d+$", stored()[1].aggregate_id)
+  end)
+
   it("blames the caller for values of the wrong type", function()
-    assert.error_matches(function() es:append {} end, "1 to 10,000 events expected")
+    local _, why = pcall(function() es:append {} end)
+    assert.matches("append_spec.lua:%d+: 1 to 10,000 events expected", why)
+    assert.error_matches(function() es:append { opened { version = -5 } } end, "event 1: version: at least 1 expected, got %-5")
     assert.error_matches(function() es:append { 1 } end, "event 1: table expected")
     assert.error_matches(function() es:append { opened { actor_id = 1 } } end, "event 1: actor_id: string expected, got number")
     assert.error_matches(function() es:append { opened { event_id = "x" } } end, "event 1: event_id: no UUID")

@@ -146,8 +146,12 @@ describe("esrun", function()
       local other <close> = assert(esrun.open { project = folder })
       for number = 1, 3 do assert(other:execute("Account/" .. number, "open", {}, JANE)) end
       assert(other:execute("Account/1", "move", { cents = 5 }, JANE))
+      local done, message, code = other:project("balances", { progress = function() return false end })
+      assert.is_nil(done)
+      assert.equal("stopped", code)
+      assert.matches("stopped after %d+ events", message)
       assert(other:project("balances"))
-      local done, message, code = other:rebuild("balances", { progress = function(at, total)
+      done, message, code = other:rebuild("balances", { progress = function(at, total)
         assert(math.type(at) == "integer" and at <= total)
         return false
       end })
