@@ -36,8 +36,9 @@ local function differ(list, path, expected, actual)
       end
     end
     table.sort(keys, function(a, b)
-      if type(a) == type(b) then return a < b end
-      return type(a) == "number"
+      if type(a) == "number" and type(b) == "number" then return a < b end
+      if type(a) == "number" or type(b) == "number" then return type(a) == "number" end
+      return tostring(a) < tostring(b)
     end)
     for _, key in ipairs(keys) do differ(list, step(path, key), expected[key], actual[key]) end
   elseif expected ~= actual or math.type(expected) ~= math.type(actual) then
@@ -103,6 +104,12 @@ local Scenario = {}
 Scenario.__index = Scenario
 
 local START = "2024-01-01T00:00:00Z"
+
+-- What is no time must not become the system's.
+local function check_time(time, level)
+  if math.type(time) == "integer" or type(time) == "string" and esrun.time.parse(time) then return end
+  error(("at: expected microseconds or a time such as 2024-01-31T12:00:00Z, got %s"):format(inspect(time)), level + 1)
+end
 
 local function check_target(target, level)
   local aggregate_type, aggregate_id = tostring(target):match "^([^/]+)/(.+)$"
@@ -215,6 +222,7 @@ function testing.given(events, options)
       error(("t.given: unknown option '%s'; there are project and at"):format(tostring(key)), 2)
     end
   end
+  if options.at ~= nil then check_time(options.at, 2) end
   if not watches_tests then check_unspoken() end
   local self = setmetatable({ time = options.at or START }, Scenario)
   local project, why = options.project, nil
@@ -239,6 +247,7 @@ end
 ---@param time string|integer
 ---@return es.testing.Scenario self
 function Scenario:at(time)
+  check_time(time, 2)
   self.time = time
   return self
 end
@@ -369,17 +378,21 @@ end
 --- The state of the last aggregate spoken of, or of the target, is exactly this.
 ---@param target string|table TYPE/ID, or the state
 ---@param expected? table
+---@param frame? esrun.Frame whose tenant's aggregate it is
 ---@return es.testing.Scenario self
-function Scenario:then_state(target, expected)
-  if type(target) == "table" then target, expected = self.target, target end
+function Scenario:then_state(target, expected, frame)
+  if type(target) == "table" then target, expected, frame = self.target, target, expected end
   if not target then error("then_state: of which aggregate? then_state(\"TYPE/ID\", { … })", 2) end
   settle(self)
-  local scope <close> = self.es.context.enter { operator_scope = true }
-  local loaded, message = self.es:load(target)
+  local loaded, message
+  run_in(self, frame, function()
+    local scope <close> = self.es.context.enter { operator_scope = true }
+    loaded, message = self.es:load(target)
+    scope:leave()
+  end)
   if not loaded then fail(("the state of %s: %s"):format(target, message)) end
   local problem = compare(("the state of %s is not as expected:"):format(target), expected, loaded.state)
   if problem then fail(problem) end
-  scope:leave()
   return self
 end
 

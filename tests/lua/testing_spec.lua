@@ -276,6 +276,32 @@ t.given {}
     assert.matches('target expected as "TYPE/ID"', failure(function() given { { "Account", "AccountOpened" } } end), 1, true)
   end)
 
+  it("looks at the state of a tenant's aggregate", function()
+    given { { "Account/1", "AccountOpened", { owner = "user:jane" }, tenant_id = "acme" } }
+      :then_state("Account/1", { cents = 0 }, { tenant_id = "acme" })
+      :then_state({ cents = 0 }, { tenant_id = "acme" })
+  end)
+
+  it("refuses a time that is none, at the line of the specification", function()
+    for _, at in ipairs { "2024-13-45", "tomorrow", 1.5, {} } do
+      for _, call in ipairs {
+        function() t.given({}, { project = folder, at = at }) end,
+        function() given():at(at) end,
+      } do
+        local _, why = pcall(call)
+        assert.matches("^tests/lua/testing_spec.lua:%d+: at: expected microseconds or a time", why)
+      end
+    end
+    t.given({}, { project = folder, at = 5 }):at "2024-01-31T12:00:00Z"
+  end)
+
+  it("compares states with keys of any type", function()
+    local _, why = pcall(function()
+      given { OPENED }:then_state { [true] = 1, [false] = 2, [1] = 3, owner = "user:jane", cents = 0 }
+    end)
+    assert.matches("false: expected 2, got nothing\n  true: expected 1, got nothing", tostring(why))
+  end)
+
   it("is not there for domain code", function()
     support.write(folder .. "/aggregates/kit.lua", 'require "es.testing"')
     assert.matches("module 'es.testing' does not exist in domain code", failure(function() given() end), 1, true)
