@@ -237,6 +237,8 @@ es_status es_config(char **out, es_runtime *rt, es_error *err) {
   es_buf buf = {0};
 
   if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
+  *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   write_settings(&buf, rt, rt->store_path == NULL ? ":memory:" : rt->store_path);
   return hand_out(out, &buf, ES_OK, err);
 }
@@ -376,15 +378,21 @@ es_status es_context_json(char **out, const es_runtime *rt, es_error *err) {
   es_buf buf = {0};
 
   if (es__is_missing(out, "out", err)) return ES_ERR_USAGE;
+  *out = NULL;
+  if (es__wrong_thread(rt, err)) return ES_ERR_USAGE;
   es__context_write(&buf, rt->context);
   return hand_out(out, &buf, ES_OK, err);
 }
 
-es_context *es_context_capture(es_runtime *rt) { return es__context_capture(rt->context); }
+es_context *es_context_capture(es_runtime *rt) {
+  return es__wrong_thread(rt, NULL) ? NULL : es__context_capture(rt->context);
+}
 
 void es_context_swap(es_context **out, es_runtime *rt, const es_context *context) {
   es_context *was = rt->context;
 
+  if (out != NULL) *out = NULL;
+  if (es__wrong_thread(rt, NULL)) return;
   rt->context = es__context_retain((es_context *)context); /* counted, never changed */
   if (out == NULL) {
     es__context_release(was);

@@ -239,7 +239,8 @@ ES_API void es_close(es_runtime *rt);
 
 /* Makes the calling thread the one that the runtime, its cursors and replies belong to. The thread before must have finished
  * with it, in a way that the program synchronises (a queue, a mutex, joining): nothing is locked here. A debug build of the
- * library answers other threads' calls with ES_ERR_USAGE "wrong_thread"; others do not look. */
+ * library answers other threads' calls with ES_ERR_USAGE "wrong_thread", and does nothing where a function has no status; others
+ * do not look. */
 ES_API void es_adopt(es_runtime *rt);
 
 /* The nearest folder from `start` (NULL: the current one) upward that holds esrun.lua; *out is freed with es_free(). */

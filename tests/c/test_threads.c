@@ -181,7 +181,7 @@ static void the_time_limit_stops_the_thread_that_spins_and_no_other(void **state
 typedef struct visit {
   es_runtime *rt;
   bool adopts;
-  es_status executed, entered, loaded;
+  es_status executed, entered, loaded, configured, described;
   es_error err;
 } visit;
 
@@ -196,6 +196,13 @@ static void *use_elsewhere(void *data) {
   if (self->entered == ES_OK) es_context_leave(self->rt, token, NULL);
   self->loaded = es_load(&json, self->rt, "Counter", "x", NULL, NULL);
   es_free(json);
+  self->configured = es_config(&json, self->rt, NULL);
+  es_free(json);
+  self->described = es_context_json(&json, self->rt, NULL);
+  es_free(json);
+  if (self->adopts) return NULL;
+  es_transaction_rollback(self->rt);
+  es_context_swap(NULL, self->rt, NULL);
   return NULL;
 }
 
@@ -229,7 +236,12 @@ static void a_runtime_of_another_thread_says_so(void **state) {
   (void)state;
   assert_int_equal(open_counter(&self.rt, ":memory:", &self.err), ES_OK);
   assert_int_equal(enter_as(&token, self.rt, "user:jane", &self.err), ES_OK);
+  assert_int_equal(es_transaction_begin(self.rt, &self.err), ES_OK);
   visit_from_another_thread(&self);
+  assert_int_equal(es_context_depth(self.rt), 1);
+  assert_int_equal(es_transaction_commit(self.rt, NULL), ES_OK);
+  assert_int_equal(self.configured, ES_ERR_USAGE);
+  assert_int_equal(self.described, ES_ERR_USAGE);
   assert_int_equal(self.executed, ES_ERR_USAGE);
   assert_string_equal(self.err.code, "wrong_thread");
   assert_string_equal(self.err.message, "this runtime belongs to another thread");
