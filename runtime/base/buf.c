@@ -87,6 +87,14 @@ bool es__text_equal(es_text a, es_text b) {
   return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
 }
 
+int es__text_compare(es_text a, es_text b) {
+  size_t common = a.length < b.length ? a.length : b.length;
+  int order = memcmp(a.data, b.data, common);
+
+  if (order != 0) return order;
+  return (a.length > b.length) - (a.length < b.length);
+}
+
 char *es__text_copy(es_text text) {
   char *copy;
 

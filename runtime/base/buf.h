@@ -47,6 +47,8 @@ static inline es_text es__text(const char *text) {
   return out;
 }
 bool es__text_equal(es_text a, es_text b); /* none equals only none */
+/* By bytes, the order of keys in canonical JSON: below, at or above 0. Neither may be none. */
+int es__text_compare(es_text a, es_text b);
 /* A NUL-terminated copy, or NULL for none or when out of memory. free(). */
 char *es__text_copy(es_text text);
 

@@ -124,9 +124,7 @@ static void write_with(es_buf *out, const es_json_value *object, const char *key
   es__buf_byte(out, '{');
   for (size_t i = 0; i <= count; i++) {
     bool same = i < count && es__text_equal(object->keys[i], name);
-    size_t common =
-        i < count && object->keys[i].length < name.length ? object->keys[i].length : name.length;
-    bool here = i == count || same || memcmp(object->keys[i].data, name.data, common) > 0;
+    bool here = i == count || same || es__text_compare(object->keys[i], name) > 0;
     if (here && !written) {
       es__json_write_key(out, key);
       write(out, same ? &object->items[i] : NULL, data);

@@ -97,18 +97,10 @@ static es_status add_pending(struct parser *parser, const es_json_value *value, 
   return ES_OK;
 }
 
-static int compare_text(es_text a, es_text b) {
-  size_t common = a.length < b.length ? a.length : b.length;
-  int order = memcmp(a.data, b.data, common);
-
-  if (order != 0) return order;
-  return (a.length > b.length) - (a.length < b.length);
-}
-
 /* By key; members of one name in the order of the text, so that the message names the later one. */
 static int compare_pending(const void *left, const void *right) {
   const struct pending *a = left, *b = right;
-  int order = compare_text(a->key, b->key);
+  int order = es__text_compare(a->key, b->key);
 
   if (order != 0) return order;
   return (a->key_offset > b->key_offset) - (a->key_offset < b->key_offset);
@@ -122,7 +114,7 @@ static es_status sort_members(struct parser *parser, size_t start, es_error *err
   members = parser->pending + start;
   qsort(members, count, sizeof *members, compare_pending);
   for (size_t i = 1; i < count; i++) {
-    if (compare_text(members[i - 1].key, members[i].key) == 0)
+    if (es__text_compare(members[i - 1].key, members[i].key) == 0)
       return es__json_fail(&parser->reader, members[i].key_offset, "json_duplicate_key", err,
                            "this name was given before in the same object");
   }
@@ -235,7 +227,7 @@ const es_json_value *es__json_member(const es_json_value *object, const char *ke
   if (object == NULL || object->kind != ES_JSON_OBJECT_BEGIN) return NULL;
   for (high = object->count; low < high;) {
     size_t middle = low + (high - low) / 2;
-    int order = compare_text(wanted, object->keys[middle]);
+    int order = es__text_compare(wanted, object->keys[middle]);
     if (order == 0) return &object->items[middle];
     if (order < 0)
       high = middle;

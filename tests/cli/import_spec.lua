@@ -119,6 +119,19 @@ describe("import of an export", function()
     assert.equal(0, run(folder, { "--store", "other.db", "verify" }).status)
   end)
 
+  it("keeps appended metadata canonical beside every other key", function()
+    local folder = filled()
+    local store = assert(require "esrun".open { project = folder })
+    assert(store:append { { aggregate_type = "Account", aggregate_id = "2", event_type = "AccountOpened", data = {},
+      metadata = { ["$a"] = 1, a = 2, ["!x"] = 1 } } })
+    store:close()
+    write(folder .. "/all.jsonl", run(folder, { "export" }).out)
+    assert.equal(0, run(folder, { "--store", "other.db", "import", "all.jsonl", "--append" }).status)
+    local text = run(folder, { "--store", "other.db", "export" }).out
+    assert.matches('"metadata":"{"!x":1,"%$":{"import":{[^{}]+}},"%$a":1,"a":2}"', (text:gsub("\\", "")))
+    assert.equal("", run(folder, { "--store", "third.db", "import", "-" }, text).err)
+  end)
+
   it("refuses a file that is not there, and a folder", function()
     local folder = filled()
     assert.equal(1, run(folder, { "import", "nothing.jsonl" }).status)
