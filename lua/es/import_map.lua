@@ -73,6 +73,13 @@ function import_map.list(answer)
     for position, event in ipairs(answer) do
       events[position] = event
     end
+    for name in pairs(answer) do
+      if events[name] == nil and math.type(name) == "integer" then
+        refuse("a list with a hole before its entry %d", name)
+      elseif events[name] == nil then
+        refuse("unknown member '%s' beside a list", tostring(name))
+      end
+    end
     return events
   end
   return { answer }

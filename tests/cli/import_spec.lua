@@ -227,6 +227,8 @@ describe("import through a mapping", function()
       ["{ " .. good .. ", actor_id = {} }"] = "actor_id must be a string, not a table",
       ["{ aggregate_type = \"Account\", aggregate_id = \"7\", event_type = \"MoneyMoved\" }"] = "data is missing",
       ["{ " .. good .. ", occurred_at = \"yesterday\" }"] = "occurred_at is not a time",
+      ["{ { " .. good .. " }, nil, { " .. good .. " } }"] = "a list with a hole before its entry 3",
+      ["{ { " .. good .. " }, more = 1 }"] = "unknown member 'more' beside a list",
     } do
       for line = 1, 2 do -- by line 2 the event's type has been met
         write(folder .. "/wrong.lua", ("return function(_, ctx) if ctx.row < %d then return { %s } end return %s end"):format(
