@@ -159,14 +159,14 @@ static void write_texts(lua_State *L, es_import *import, es_text key, int64_t nu
   es_buf *out = &import->scratch;
 
   lengths[0] = out->length;
-  if (key.data != NULL) {
-    es__buf_text(out, "id:");
-    es__buf_add(out, key.data, key.length);
-  } else {
-    es__buf_text(out, "row:");
-    es__json_write_integer(out, number);
-  }
+  /* The ordinal comes first: behind a key it could be taken for the end of another one. */
+  es__buf_text(out, key.data != NULL ? "id" : "row");
   if (ordinal > 1) es__buf_format(out, "#%lld", (long long)ordinal);
+  es__buf_byte(out, ':');
+  if (key.data != NULL)
+    es__buf_add(out, key.data, key.length);
+  else
+    es__json_write_integer(out, number);
   lengths[1] = out->length - lengths[0];
   es__buf_text(out, "{\"$\":{\"import\":{\"row\":");
   es__json_write_integer(out, number);

@@ -207,6 +207,23 @@ describe("import through a mapping", function()
     assert.truthy(log:find('"data":{"cents":2003}', 1, true))
   end)
 
+  it("keeps the ids of a row's later events apart from those of other rows", function()
+    local folder = project()
+    write(folder .. "/list.lua", [[
+      return function(row)
+        local events = {}
+        for i = 1, row.count do
+          events[i] = { aggregate_type = "Account", aggregate_id = "7", event_type = "MoneyMoved", data = { cents = i },
+            id = row.id }
+        end
+        return events
+      end]])
+    local words = { "import", "-", "--format", "jsonl", "--map", "list.lua", "--name", "bank" }
+    local result = run(folder, words, '{"id":"1001","count":2}\n{"id":"1001#2","count":1}\n')
+    assert.equal("", result.err)
+    assert.matches("^3 events imported", result.out)
+  end)
+
   it("checks what the mapping answers against the modules, and keeps nothing of that group", function()
     local folder = project()
     local result = import(folder, "bank.jsonl", '{"account":"7","cents":1}\n{"account":"7","cents":"x"}\n')
