@@ -167,21 +167,18 @@ static es_status refuse_duplicate(es_import *import, size_t i, const char *where
   return wrap_event(err, ES_ERR_CONFLICT, &import->incoming[i]);
 }
 
-/* The event of this group before i that has its id; i when there is none. */
-static size_t find_in_group(const es_import *import, size_t i) {
-  for (size_t j = 0; j < i; j++) {
-    if (memcmp(import->events[j].event_id, import->events[i].event_id, ES_ID_SIZE) == 0) return j;
-  }
-  return i;
-}
+/* Where a table of kept events has event i's id: the slot holds the event's place + 1, or 0 when none is kept. */
+static size_t *find_kept(const es_import *import, size_t *slots, size_t size, size_t i) {
+  const uint8_t *id = import->events[i].event_id;
+  uint64_t halves[2];
 
-static void remove_event(es_import *import, size_t i) {
-  size_t behind = import->count - i - 1;
-
-  es__incoming_free(&import->incoming[i]);
-  memmove(&import->incoming[i], &import->incoming[i + 1], behind * sizeof *import->incoming);
-  memmove(&import->events[i], &import->events[i + 1], behind * sizeof *import->events);
-  import->count--;
+  memcpy(halves, id, sizeof halves);
+  uint64_t mixed =
+      (halves[0] ^ halves[1] * UINT64_C(0xD6E8FEB86659FD93)) * UINT64_C(0x9E3779B97F4A7C15);
+  size_t at = (size_t)((mixed ^ mixed >> 32) % size);
+  while (slots[at] != 0 && memcmp(import->events[slots[at] - 1].event_id, id, ES_ID_SIZE) != 0)
+    at = (at + 1) % size;
+  return &slots[at];
 }
 
 /* Event i is known when the store has it with the same content; with other content it is refused. */
@@ -211,25 +208,33 @@ static es_status find_known(bool *known, es_import *import, size_t i, es_error *
 
 /* Drops what the store has already. Only when something is known to be there: a first import does not pay for it. */
 static es_status drop_known(es_import *import, es_error *err) {
-  size_t kept = 0;
-  es_status status = ES_OK;
+  size_t kept = 0, size = 2 * import->count;
+  size_t *slots = calloc(size, sizeof *slots);
+  es_status status = slots == NULL ? es__no_memory(err) : ES_OK;
 
-  for (size_t i = 0; i < import->count && status == ES_OK;) {
+  for (size_t i = 0; i < import->count && status == ES_OK; i++) {
     bool known = false;
-    size_t before = find_in_group(import, i);
-    if (before < i) {
-      known = import->append && same_content(import, &import->events[before], i);
+    size_t *slot = find_kept(import, slots, size, i);
+    if (*slot != 0) {
+      known = import->append && same_content(import, &import->events[*slot - 1], i);
       if (!known) status = refuse_duplicate(import, i, "comes twice in the input", err);
     } else {
       status = find_known(&known, import, i, err);
     }
-    if (status == ES_OK && known) {
-      remove_event(import, i);
+    if (status != ES_OK) break;
+    es_incoming incoming = import->incoming[i];
+    import->incoming[i] = (es_incoming){0};
+    if (known) {
+      es__incoming_free(&incoming);
       import->report.skipped_count++;
     } else {
-      i = ++kept;
+      import->events[kept] = import->events[i];
+      import->incoming[kept] = incoming;
+      *slot = ++kept;
     }
   }
+  free(slots);
+  if (status == ES_OK) import->count = kept;
   return status;
 }
 

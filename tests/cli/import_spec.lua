@@ -224,6 +224,36 @@ describe("import through a mapping", function()
     assert.matches("^3 events imported", result.out)
   end)
 
+  it("imports again in about the time of the first import, however many events a group has", function()
+    local folder = project()
+    local store = assert(require "esrun".open { project = folder })
+    local rows = {}
+    for i = 1, 1000 do rows[i] = '{"account":"' .. i .. '"}\n' end
+    local function import_rows()
+      local begun = os.clock()
+      local handle = assert(store:import { form = "jsonl", name = "bank", mapping = [[
+        return function(row)
+          local events = {}
+          for i = 1, 30 do
+            events[i] = { aggregate_type = "Account", aggregate_id = row.account, event_type = "MoneyMoved",
+              data = { cents = i } }
+          end
+          return events
+        end]] })
+      assert(handle:feed(table.concat(rows)))
+      assert(handle:finish())
+      local report = handle:report()
+      handle:close()
+      return report, os.clock() - begun
+    end
+    local first, once = import_rows()
+    local second, again = import_rows()
+    store:close()
+    assert.equal(30000, first.imported_count)
+    assert.equal(30000, second.skipped_count)
+    assert.is_true(again < 5 * once, ("%.2f s, after %.2f s"):format(again, once))
+  end)
+
   it("checks what the mapping answers against the modules, and keeps nothing of that group", function()
     local folder = project()
     local result = import(folder, "bank.jsonl", '{"account":"7","cents":1}\n{"account":"7","cents":"x"}\n')
