@@ -9,7 +9,8 @@
 #include "base/error.h"
 #include "json/reader.h"
 
-enum { GROUP_DEFAULT = 1000, GROUP_MAX = 10000, LINE_MAX_BYTES = ES_JSON_MAX_BYTES };
+enum { GROUP_DEFAULT = 1000, GROUP_MAX = 10000, GROUP_MAX_BYTES = 8388608 };
+enum { LINE_MAX_BYTES = ES_JSON_MAX_BYTES };
 
 /* ---- opening and closing ---- */
 
@@ -346,7 +347,10 @@ static es_status take_row(es_import *import, const char *text, size_t length, in
                                          : es__import_export_line(import, text, length, err);
   size_t waiting = import->has_mapping ? import->row_count : import->count;
 
-  if (status != ES_OK || waiting < import->group) return status;
+  import->taken += length;
+  if (status != ES_OK || (waiting < import->group && import->taken < GROUP_MAX_BYTES))
+    return status;
+  import->taken = 0;
   if (import->has_mapping) status = es__import_map_run(import, err);
   return status == ES_OK ? es__import_store(import, err) : status;
 }

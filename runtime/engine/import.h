@@ -36,6 +36,7 @@ struct es_import {
   es_event *events; /* the group */
   es_incoming *incoming;
   size_t count, capacity;
+  size_t taken; /* bytes of input that the group was made of */
 
   es_store_head last;       /* the last line's event, or where the store stood */
   es_store_cursor *present; /* what the store has already, read beside the input */

@@ -316,6 +316,17 @@ describe("import through a mapping", function()
     assert.matches('"data":{"cents":1}', run(folder, { "log", "--output", "jsonl" }).out, 1, true)
   end)
 
+  it("ends a group at 8 MiB of input too", function()
+    local folder = project()
+    write(folder .. "/long.lua", [[return function(row)
+      return { aggregate_type = "Account", aggregate_id = "7", event_type = "MoneyMoved", data = { cents = #row.text } } end]])
+    local long = '{"text":"' .. ("x"):rep(1024 * 1024) .. '"}\n'
+    write(folder .. "/long.jsonl", long:rep(10) .. "{}\n")
+    local result = run(folder, { "import", "long.jsonl", "--map", "long.lua", "--name", "bank" })
+    assert.equal(8, result.status)
+    assert.matches("8 events before it are stored", result.err, 1, true)
+  end)
+
   it("runs the mapping as domain code, without a clock", function()
     local folder = project()
     write(folder .. "/clock.lua", "return function(row) return { aggregate_type = os.time() } end")
