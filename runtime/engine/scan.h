@@ -21,8 +21,8 @@ typedef struct es_scan {
   /* Out */
   int64_t event_count;
   int64_t untold_count, untold_lowest; /* findings beyond those that were told */
-  uint8_t last_hash[ES_HASH_SIZE]; /* as stored */
-  es_sums part;                    /* of the run */
+  uint8_t last_hash[ES_HASH_SIZE];     /* as stored */
+  es_sums part;                        /* of the run */
   /* Own */
   int64_t last_position, last_recorded_at;
   bool
