@@ -167,8 +167,12 @@ static void move_on(es_selection *selection, const es_event *last) {
   selection->last_version = last->version;
   if (selection->terms.reverse) {
     selection->highest = last->position - 1;
-  } else {
+  } else if (last->position < INT64_MAX) {
     selection->lowest = last->position + 1;
+  } else {
+    selection->highest =
+        last->position - 1; /* of a file that was tampered with: nothing is behind it */
+    selection->lowest = last->position;
   }
 }
 

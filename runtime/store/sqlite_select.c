@@ -195,7 +195,7 @@ static es_status resolve_stream(es_selection *selection, es_sqlite *store, es_er
 /* The first position recorded at `time` or later, one past the head when there is none: recorded_at never decreases. */
 static es_status position_at(int64_t *out, es_sqlite *store, int64_t head, int64_t time,
                              es_error *err) {
-  int64_t low = 1, high = head + 1;
+  int64_t low = 1, high = head < INT64_MAX ? head + 1 : head;
   sqlite3_stmt *statement;
   es_status status = es__sqlite_statement(&statement, store, ES_SQL_TIME_AT, err);
 

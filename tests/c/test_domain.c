@@ -302,7 +302,7 @@ static void watched_runs_have_the_whole_limit_each(void **state) {
   started = processor_ms();
   assert_int_equal(run_text(domain, "while true do end", NULL, &err), ES_ERR_LUA);
   assert_string_equal(err.code, "time_limit");
-  assert_true(processor_ms() - started < 120);
+  assert_true(processor_ms() - started < 600);
   es__domain_watch(domain, false);
   expect(domain, "return 'usable'", "usable");
   es__domain_free(domain);
@@ -326,7 +326,8 @@ static void signals_end_with_the_watch(void **state) {
   assert_int_equal(signal_count, 0);
   es__domain_watch(domain, true);
   assert_int_equal(run_text(domain, "return 1", NULL, &err), ES_OK);
-  burn(60);
+  for (int i = 0; i < 50 && signal_count == 0; i++) /* a busy machine may deliver them late */
+    burn(60);
   assert_true(signal_count > 0);
   es__domain_watch(domain, false);
   signal_count = 0;

@@ -84,7 +84,9 @@ static void room_for_one_size_is_not_kept_beside_the_next(void **state) {
       es__pool_resize(&pool, blocks[i], size, 0);
     if (before == 0) before = resident();
   }
+#ifndef ES__NO_POOL /* a sanitizer keeps what was freed, to see it used */
   assert_true(resident() - before < 4 * EACH / 1024);
+#endif
   es__pool_free(&pool);
 }
 
