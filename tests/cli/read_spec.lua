@@ -331,7 +331,8 @@ AccountOpened by user:jane
       for _, form in ipairs { "--flat", "--output=json", "--output=jsonl" } do
         local result = support.shell(large, ([[python3 -c 'import resource, subprocess, sys
 subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' env ASAN_OPTIONS="$ASAN_OPTIONS:quarantine_size_mb=1" %s trace %s %s]]):format(support.quote(support.bin), id, form))
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' env %s %s trace %s %s]]):format(
+          'ASAN_OPTIONS="$ASAN_OPTIONS:quarantine_size_mb=1"', support.quote(support.bin), id, form))
         assert.equal("", result.err)
         peak[form] = math.tointeger(tonumber(result.out)) -- KiB
       end
