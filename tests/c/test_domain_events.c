@@ -1,22 +1,9 @@
 /* Event objects: what handlers read from them, and that nothing of them can be kept or changed. */
-#include "domain_help.h"
+#include "one_domain.h"
 
 #include "base/id.h"
 
-static es_domain *domain;
 static es_event event;
-
-static int open_domain(void **state) {
-  (void)state;
-  domain = new_domain(10000, 0, 0);
-  return 0;
-}
-
-static int close_domain(void **state) {
-  (void)state;
-  es__domain_free(domain);
-  return 0;
-}
 
 static int reset_event(void **state) {
   (void)state;

@@ -2,21 +2,7 @@
 #include <lualib.h>
 
 #include "base/buf.h"
-#include "domain_help.h"
-
-static es_domain *domain;
-
-static int open_domain(void **state) {
-  (void)state;
-  domain = new_domain(60000, 0, 0);
-  return 0;
-}
-
-static int close_domain(void **state) {
-  (void)state;
-  es__domain_free(domain);
-  return 0;
-}
+#include "one_domain.h"
 
 /* ---- the environment ---- */
 

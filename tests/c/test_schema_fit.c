@@ -1,20 +1,6 @@
 /* The quick answer to "does it fit?" and es.schema_check, which it stands in for, never disagree; and types that domain code
  * has tampered with do no harm. */
-#include "domain_help.h"
-
-static es_domain *domain;
-
-static int open_domain(void **state) {
-  (void)state;
-  domain = new_domain(60000, 0, 0);
-  return 0;
-}
-
-static int close_domain(void **state) {
-  (void)state;
-  es__domain_free(domain);
-  return 0;
-}
+#include "one_domain.h"
 
 /* Every type with every value, alone and in a list, a map and a table, each checked with the plan and without it. Returns how
  * many fit, or the first difference. */
