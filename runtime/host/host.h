@@ -110,6 +110,7 @@ es_status host_read_own_json(lua_State *L, const char *text, size_t length, es_e
  * absent NULL. */
 const char *host_text(lua_State *L, int index, const char *name);
 int64_t host_integer(lua_State *L, int index, const char *name, int64_t absent);
+int host_int(lua_State *L, int index, const char *name, int absent);
 bool host_flag(lua_State *L, int index, const char *name);
 const char *host_check_text(lua_State *L, int index); /* an argument without NUL bytes */
 

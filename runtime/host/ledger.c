@@ -264,7 +264,7 @@ void host_verify_evidence(lua_State *L, es_verify_options *options, host_evidenc
   options->key_count = texts(L, lua_gettop(L), evidence->keys);
   options->keys = evidence->keys;
   options->memory_path = host_text(L, 2, "memory");
-  options->jobs = (int)host_integer(L, 2, "jobs", 0);
+  options->jobs = host_int(L, 2, "jobs", 0);
   options->since_checkpoint = host_flag(L, 2, "since_checkpoint");
   options->anchors = evidence->anchors;
   if (lua_getfield(L, 2, "anchors") == LUA_TNIL) return;

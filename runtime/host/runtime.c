@@ -147,8 +147,8 @@ static void fill_options(lua_State *L, host_runtime *host, es_options *options) 
   options->must_exist = host_flag(L, 1, "must_exist");
   options->time_limit_ms = host_integer(L, 1, "time_limit_ms", 0);
   options->memory_limit_bytes = host_integer(L, 1, "memory_limit_bytes", 0);
-  options->limit_signal = (int)host_integer(L, 1, "limit_signal", 0);
-  options->conflict_retries = (int)host_integer(L, 1, "conflict_retries", 0);
+  options->limit_signal = host_int(L, 1, "limit_signal", 0);
+  options->conflict_retries = host_int(L, 1, "conflict_retries", 0);
   options->allow_nondeterminism = host_flag(L, 1, "allow_nondeterminism");
   host->clock_ref = function_ref(L, 1, "clock");
   host->log_ref = function_ref(L, 1, "log");

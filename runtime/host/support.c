@@ -1,4 +1,5 @@
 /* support: failures as values, memory that the collector frees, JSON in and out, callbacks that never raise over C. */
+#include <limits.h>
 #include <string.h>
 
 #include "host/host.h"
@@ -255,6 +256,13 @@ int64_t host_integer(lua_State *L, int index, const char *name, int64_t absent) 
   }
   lua_pop(L, 1);
   return value;
+}
+
+int host_int(lua_State *L, int index, const char *name, int absent) {
+  int64_t value = host_integer(L, index, name, absent);
+
+  if (value < INT_MIN || value > INT_MAX) host_error(L, "%s: the number is out of range", name);
+  return (int)value;
 }
 
 bool host_flag(lua_State *L, int index, const char *name) {

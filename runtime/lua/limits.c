@@ -186,6 +186,11 @@ es_status es__limits_install(es_domain *domain, es_error *err) {
   domain->limits.memory_limit =
       options->memory_limit_bytes > 0 ? (size_t)options->memory_limit_bytes : DEFAULT_MEMORY;
   if (options->limit_signal == 0) options->limit_signal = SIGRTMIN + 3;
+  if (options->limit_signal < -1) {
+    es__fail(err, ES_ERR_USAGE, "limit_signal", "there is no signal %d", options->limit_signal);
+    es__hint(err, "0 takes SIGRTMIN+3, -1 a count hook instead of a signal");
+    return ES_ERR_USAGE;
+  }
   if (has_count_hook(domain)) return ES_OK;
 
   action.sa_sigaction = on_signal;

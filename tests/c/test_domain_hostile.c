@@ -313,6 +313,17 @@ static void bytecode_is_refused(void **state) {
   es__domain_free(domain);
 }
 
+static void a_signal_that_there_is_not_is_refused(void **state) {
+  es_domain_options options = {.limit_signal = -2};
+  es_domain *domain = NULL;
+  es_error err = ES_ERROR_INIT;
+
+  (void)state;
+  assert_int_equal(es__domain_new(&domain, &options, &err), ES_ERR_USAGE);
+  assert_string_equal(err.code, "limit_signal");
+  assert_null(domain);
+}
+
 /* A program that waits for its signals with sigwait has all of them blocked. */
 static void the_time_limit_holds_when_the_program_has_blocked_all_signals(void **state) {
   es_domain *domain = new_domain(50, MEMORY_BYTES, 0);
@@ -340,6 +351,7 @@ int main(void) {
       cmocka_unit_test(what_would_open_the_sandbox_does_not_exist),
       cmocka_unit_test(shared_libraries_cannot_be_changed),
       cmocka_unit_test(bytecode_is_refused),
+      cmocka_unit_test(a_signal_that_there_is_not_is_refused),
       cmocka_unit_test(the_time_limit_holds_when_the_program_has_blocked_all_signals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
