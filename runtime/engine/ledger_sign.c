@@ -140,13 +140,14 @@ static es_status check_heads(int64_t *signed_to, signing *self, es_error *err) {
   return status;
 }
 
-/* Nobody signs what he has not looked at: every event since the last signed head is hashed again. */
+/* Nobody signs what he has not looked at, nor lets the tree grow by it: every event since the last signed head, and every one
+ * that the tree lacks, is hashed again. */
 static es_status check_new_events(signing *self, int64_t after, es_error *err) {
   es_runtime *rt = self->rt;
   es_filter filter = ES_FILTER_INIT;
   es_store_cursor *cursor = NULL;
   const es_event *event = NULL;
-  es_hash previous = {{0}}, hash, root;
+  es_hash previous = {{0}}, hash;
   es_tree tree = {0};
   es_tree_tiles *tiles = malloc(sizeof *tiles);
   es_status status = tiles == NULL ? es__no_memory(err) : ES_OK;
@@ -163,11 +164,17 @@ static es_status check_new_events(signing *self, int64_t after, es_error *err) {
     if (status != ES_OK || event == NULL) break;
     status = es__chain_hash(rt->chain, hash.bytes, event, err);
     if (status != ES_OK) break;
-    if (event->position != tree.size + 1 || memcmp(hash.bytes, event->hash, ES_HASH_SIZE) != 0 ||
-        memcmp(previous.bytes, event->previous_hash, ES_HASH_SIZE) != 0) {
+    if (event->position != tree.size + 1) {
+      status =
+          es__fail(err, ES_ERR_INTEGRITY, "position_gap",
+                   "not signed: the event at position %lld is missing", (long long)tree.size + 1);
+    } else if (memcmp(hash.bytes, event->hash, ES_HASH_SIZE) != 0 ||
+               memcmp(previous.bytes, event->previous_hash, ES_HASH_SIZE) != 0) {
       status = es__fail(err, ES_ERR_INTEGRITY, "damaged",
                         "not signed: the event at position %lld does not continue the chain",
                         (long long)event->position);
+    }
+    if (status != ES_OK) {
       es__hint(err, "esrun verify says what is wrong with it");
       break;
     }
@@ -175,15 +182,27 @@ static es_status check_new_events(signing *self, int64_t after, es_error *err) {
     status = es__tree_append(&tree, rt->chain, &hash, NULL, NULL, err);
   }
   es__store_cursor_close(cursor);
+  if (status == ES_OK && tree.size != self->size)
+    status = es__fail(err, ES_ERR_INTEGRITY, "truncated",
+                      "not signed: the store has %lld events, not %lld", (long long)tree.size,
+                      (long long)self->size);
   if (status == ES_OK) status = es__tree_root(&self->root, &tree, rt->chain, err);
-  if (status == ES_OK) status = es__tree_root_at(&root, self->size, rt->store, err);
-  if (status == ES_OK && (tree.size != self->size || !es__hash_equal(&root, &self->root))) {
-    status = es__fail(err, ES_ERR_INTEGRITY, "tree",
-                      "not signed: the stored tree is not that of the events");
-    es__hint(err, "esrun verify says where they differ");
-  }
   free(tiles);
   return status;
+}
+
+/* Lets the stored tree cover the events that were looked at, and compares it with them. */
+static es_status grow_tree(signing *self, es_error *err) {
+  es_store *store = self->rt->store;
+  es_hash root;
+  int64_t covered;
+  es_status status = es__tree_grow(&covered, self->size, store, err);
+
+  if (status == ES_OK) status = es__tree_root_at(&root, self->size, store, err);
+  if (status != ES_OK || es__hash_equal(&root, &self->root)) return status;
+  es__fail(err, ES_ERR_INTEGRITY, "tree", "not signed: the stored tree is not that of the events");
+  es__hint(err, "esrun verify says where they differ");
+  return ES_ERR_INTEGRITY;
 }
 
 /* Is the store's newest head of this size signed by all the keys already? Then it is the answer. */
@@ -362,15 +381,17 @@ static es_status record_new_keys(signing *self, es_error *err) {
 }
 
 static es_status make_checkpoint(es_buf *note, signing *self, es_error *err) {
-  int64_t signed_to = 0;
+  int64_t signed_to = 0, covered = 0;
   es_text text;
-  es_status status = es__tree_grow(&self->size, self->rt->store, err);
+  es_status status = es__tree_sizes(&covered, &self->size, self->rt->store, err);
 
   if (status == ES_OK) status = check_heads(&signed_to, self, err);
   if (status == ES_OK) status = record_new_keys(self, err);
   if (status == ES_OK) status = record_rollback(self, err);
-  if (status == ES_OK) status = es__tree_grow(&self->size, self->rt->store, err);
-  if (status == ES_OK) status = check_new_events(self, signed_to, err);
+  if (status == ES_OK) status = es__tree_sizes(&covered, &self->size, self->rt->store, err);
+  if (status == ES_OK)
+    status = check_new_events(self, signed_to < covered ? signed_to : covered, err);
+  if (status == ES_OK) status = grow_tree(self, err);
   if (status != ES_OK) return status;
   bool kept = signed_already(note, self);
   if (!kept) status = sign(note, self, err);

@@ -14,6 +14,20 @@ es_status es__tree_size(int64_t *out, es_store *store, es_error *err) {
   return store->kind->tree_size(out, store, err);
 }
 
+es_status es__tree_sizes(int64_t *size, int64_t *head, es_store *store, es_error *err) {
+  es_store_head at = {0};
+  es_status status = es__tree_size(size, store, err); /* first: the events may only be more */
+
+  if (status == ES_OK) status = es__store_head_of(&at, store, err);
+  *head = at.position;
+  if (status == ES_OK && *size > at.position) {
+    status = es__fail(err, ES_ERR_INTEGRITY, "truncated",
+                      "the tree covers %lld events and the store has %lld: its tail was cut off",
+                      (long long)*size, (long long)at.position);
+  }
+  return status;
+}
+
 /* ---- Reading ----------------------------------------------------------------------------------------------- */
 
 static es_status read_tile(const es_hash **hashes, void *data, int level, int64_t index, int width,
@@ -131,46 +145,39 @@ static es_status check_surplus(int64_t size, es_store *store, es_error *err) {
   return status;
 }
 
-/* One transaction. The tree's size is read inside it: another process may have grown it meanwhile. */
-static es_status grow_some(work *self, int64_t *size, int64_t *head, es_store *store,
-                           es_error *err) {
-  es_store_head at;
-  es_status status = es__store_head_of(&at, store, err);
+static int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
 
-  self->reader = es__tree_reader(&self->tiles, store);
-  if (status == ES_OK) status = es__tree_size(size, store, err);
+/* One transaction. The tree's size is read inside it: another process may have grown it meanwhile. */
+static es_status grow_some(work *self, int64_t *size, int64_t *to, es_store *store, es_error *err) {
+  int64_t head;
+  es_status status = es__tree_sizes(size, &head, store, err);
+
   if (status != ES_OK) return status;
-  *head = at.position;
-  if (*size > at.position) {
-    return es__fail(err, ES_ERR_INTEGRITY, "truncated",
-                    "the tree covers %lld events and the store has %lld: its tail was cut off",
-                    (long long)*size, (long long)at.position);
-  }
-  if (*size == at.position) return ES_OK;
+  *to = lesser(*to, head);
+  if (*size >= *to) return ES_OK;
+  self->reader = es__tree_reader(&self->tiles, store);
   status = check_surplus(*size, store, err);
   if (status != ES_OK) return status;
   status = es__tile_open(&self->writer, *size, &self->reader, put_tile, store, err);
   if (status != ES_OK) return status;
-  *size = at.position - *size > LEAVES_A_TRANSACTION ? *size + LEAVES_A_TRANSACTION : at.position;
+  *size = lesser(*to, *size + LEAVES_A_TRANSACTION);
   status = append_events(&self->writer, *size, store, err);
   return status == ES_OK ? es__tile_flush(&self->writer, err) : status;
 }
 
-es_status es__tree_grow(int64_t *size, es_store *store, es_error *err) {
+es_status es__tree_grow(int64_t *size, int64_t to, es_store *store, es_error *err) {
   work *self = new_work(store, err);
-  es_store_head at;
-  int64_t head = -1; /* not known yet */
+  int64_t head;
   es_status status;
 
   *size = 0;
   if (self == NULL) return ES_ERR_OTHER;
-  status = es__store_head_of(&at, store, err);
-  if (status == ES_OK) status = es__tree_size(size, store, err);
-  if (status == ES_OK && *size == at.position) head = *size; /* nothing to do: take no turn */
-  while (status == ES_OK && *size != head) {
+  status = es__tree_sizes(size, &head, store, err);
+  to = lesser(to, head);
+  while (status == ES_OK && *size < to) {
     status = es__store_begin(store, err);
     if (status != ES_OK) break;
-    status = grow_some(self, size, &head, store, err);
+    status = grow_some(self, size, &to, store, err);
     if (status == ES_OK) {
       status = es__store_commit(store, err);
     } else {

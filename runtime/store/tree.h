@@ -19,8 +19,12 @@ es_tile_reader es__tree_reader(es_tree_tiles *tiles, es_store *store);
 /* How many events the stored tree covers. */
 es_status es__tree_size(int64_t *out, es_store *store, es_error *err);
 
-/* Catches the tree up with the store's head; *size is what it then covers. Refused inside a transaction. */
-es_status es__tree_grow(int64_t *size, es_store *store, es_error *err);
+/* The same, and the position of the store's last event, which is not before: else "truncated". */
+es_status es__tree_sizes(int64_t *size, int64_t *head, es_store *store, es_error *err);
+
+/* Catches the tree up with the first `to` events, or with all there are; *size is what it then covers, which may be more. Takes the
+ * hashes as they are stored: whoever calls has looked at them. Refused inside a transaction. */
+es_status es__tree_grow(int64_t *size, int64_t to, es_store *store, es_error *err);
 
 /* The root of the first `size` events, from the tiles as far as they go and from the events behind them. */
 es_status es__tree_root_at(es_hash *out, int64_t size, es_store *store, es_error *err);

@@ -2,6 +2,7 @@
  * others. */
 #include "engine/runtime.h"
 #include "signed_ledger.h"
+#include "store/tree.h"
 
 /* Runs SQL on the closed store and opens it again. */
 static void tamper(ledger *self, const char *sql) {
@@ -42,19 +43,26 @@ static void an_event_edited_with_its_hash_is_not_the_one_that_the_next_follows(v
   assert_non_null(strstr(self->e.err.message, "position 3"));
 }
 
-static void a_tree_that_is_not_that_of_the_events_is_not_signed(void **state) {
+static void an_edited_hash_is_found_before_the_tree_takes_it(void **state) {
   ledger *self = *state;
-  es_keygen_options options = ES_KEYGEN_INIT;
-  char path[128], *vkey, *note;
-  place(path, self, "stranger");
-  options.name = "example.com/stranger";
-  options.path = path;
-  assert_int_equal(es_keygen(&vkey, &options, &self->e.err), ES_OK);
-  es_free(vkey);
+  int64_t size;
   pay(self, 2);
   es_free(sign(self));
   pay(self, 2);
-  assert_int_equal(try_sign(self, &note, path), ES_ERR_USAGE); /* refused, but the tree has grown */
+  tamper(self, "UPDATE events SET hash = zeroblob(32) WHERE position = 4");
+  refuses_to_sign(self, ES_ERR_INTEGRITY, "damaged");
+  assert_non_null(strstr(self->e.err.message, "position 4"));
+  assert_int_equal(es__tree_size(&size, self->e.rt->store, &self->e.err), ES_OK);
+  assert_int_equal(size, 2);
+}
+
+static void a_tree_that_is_not_that_of_the_events_is_not_signed(void **state) {
+  ledger *self = *state;
+  int64_t size;
+  pay(self, 2);
+  es_free(sign(self));
+  pay(self, 2);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, self->e.rt->store, &self->e.err), ES_OK);
   tamper(self, "DROP TRIGGER tiles_no_change; UPDATE tiles SET"
                " hashes = CAST(substr(hashes, 1, 96) || zeroblob(32) AS BLOB)");
   refuses_to_sign(self, ES_ERR_INTEGRITY, "tree");
@@ -188,6 +196,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       T(the_last_event_edited_has_not_its_hash),
       T(an_event_edited_with_its_hash_is_not_the_one_that_the_next_follows),
+      T(an_edited_hash_is_found_before_the_tree_takes_it),
       T(a_tree_that_is_not_that_of_the_events_is_not_signed),
       T(a_key_that_belongs_to_another_user_is_refused),
       T(a_checkpoint_in_the_store_cannot_be_accepted_away),

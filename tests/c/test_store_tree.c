@@ -42,7 +42,8 @@ static void fill(fixture *f, int count) {
 
 static int64_t grow(fixture *f) {
   int64_t size;
-  if (es__tree_grow(&size, f->store, &f->err) != ES_OK) fail_msg("grow: %s", f->err.message);
+  if (es__tree_grow(&size, INT64_MAX, f->store, &f->err) != ES_OK)
+    fail_msg("grow: %s", f->err.message);
   return size;
 }
 
@@ -120,7 +121,7 @@ static void the_tree_is_not_caught_up_inside_a_transaction(void **state) {
   int64_t size;
   fill(f, 1);
   assert_int_equal(es__store_begin(f->store, &f->err), ES_OK);
-  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_USAGE);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, f->store, &f->err), ES_ERR_USAGE);
   es__store_rollback(f->store);
   assert_int_equal(grow(f), 1);
 }
@@ -243,7 +244,7 @@ static void a_tail_cut_off_is_found_by_the_tree(void **state) {
   fill(f, 600);
   grow(f);
   tamper(f, "DELETE FROM events WHERE position > 590");
-  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_INTEGRITY);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, f->store, &f->err), ES_ERR_INTEGRITY);
   assert_string_equal(f->err.code, "truncated");
   damage found = check(f);
   assert_string_equal(found.kind, "truncated");
@@ -259,7 +260,7 @@ static void a_hash_too_many_is_found_in_any_level(void **state) {
   finds(f, "UPDATE tiles SET hashes = CAST(hashes || zeroblob(32) AS BLOB) WHERE tile = (1 << 48)",
         "tree", "tile 0 of level 1 has 3 hashes, not 2");
   fill(f, 300);
-  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_INTEGRITY);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, f->store, &f->err), ES_ERR_INTEGRITY);
   assert_string_equal(f->err.code, "tree");
 }
 
@@ -284,13 +285,13 @@ static void a_tree_does_not_grow_over_a_gap(void **state) {
   fill(f, 600);
   tamper(f, "UPDATE events SET position = 1000 WHERE position = 599");
   alarm(60); /* instead of filling the disk */
-  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_INTEGRITY);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, f->store, &f->err), ES_ERR_INTEGRITY);
   assert_string_equal(f->err.code, "position_gap");
   assert_int_equal(f->err.position, 599);
   assert_int_equal(stored_tiles(f), 0);
   assert_int_equal(es__tree_root_at(&root, 600, f->store, &f->err), ES_ERR_INTEGRITY);
   tamper(f, "UPDATE events SET position = 9223372036854775807 WHERE position = 1000");
-  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_INTEGRITY);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, f->store, &f->err), ES_ERR_INTEGRITY);
   alarm(0);
   assert_int_equal(stored_tiles(f), 0);
   tamper(f, "UPDATE events SET position = 599 WHERE position > 1000");
@@ -360,7 +361,7 @@ static void a_full_disk_leaves_a_whole_tree(void **state) {
   f->store = NULL;
   options.max_page_count = page_count(f) + 20; /* room for some of the tiles of one transaction */
   assert_int_equal(es__store_open_sqlite(&f->store, f->path, &options, &f->ids, &f->err), ES_OK);
-  assert_int_equal(es__tree_grow(&size, f->store, &f->err), ES_ERR_STORE);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, f->store, &f->err), ES_ERR_STORE);
   assert_string_equal(f->err.code, "disk_full");
   assert_int_equal(es__tree_size(&size, f->store, &f->err), ES_OK);
   assert_int_equal(size, 0);

@@ -140,7 +140,7 @@ static void rewrite_all(world *w) {
   es_runtime *rt = open_store(w->file);
   es_error err = ES_ERROR_INIT;
   int64_t size;
-  assert_int_equal(es__tree_grow(&size, rt->store, &err), ES_OK);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, rt->store, &err), ES_OK);
   es_close(rt);
 }
 
@@ -155,7 +155,7 @@ static void rewrite_the_end(world *w) {
   rewrite(w, head.position + 1 + next_random(w, (uint32_t)(w->signed_to - head.position)),
           w->events);
   rt = open_store(w->file);
-  assert_int_equal(es__tree_grow(&size, rt->store, &err), ES_OK);
+  assert_int_equal(es__tree_grow(&size, INT64_MAX, rt->store, &err), ES_OK);
   es_close(rt);
   raw_format(
       w, "ATTACH '%s' AS old; INSERT INTO checkpoints SELECT * FROM old.checkpoints; DETACH old",

@@ -236,7 +236,7 @@ static void *append_on(void *data) {
     es_commit commit = {.events = &event, .event_count = 1, .reply = &reply, .now = T0};
     if (self->status == ES_OK) self->status = es__store_append(f->store, &commit, &self->err);
     if (self->status == ES_OK && i % 50 == 0)
-      self->status = es__tree_grow(&size, f->store, &self->err);
+      self->status = es__tree_grow(&size, INT64_MAX, f->store, &self->err);
     self->appended++;
   }
   return NULL;
