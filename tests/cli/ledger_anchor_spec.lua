@@ -60,6 +60,19 @@ describe("an anchor", function()
     assert.equal(note, support.read(p.home .. "/late"))
   end)
 
+  it("in a git repository is found there whatever a hook of another repository inherits", function()
+    local p, note = rolled_back()
+    p.shell "git init -q $HOME/other"
+    local inherited = "GIT_DIR=$HOME/other/.git GIT_WORK_TREE=$HOME/other GIT_INDEX_FILE=$HOME/other/.git/index "
+    p.config(("return { anchors = { { git = %q } } }"):format(p.home .. "/git"))
+    local refused = p.shell(inherited .. support.quote(support.bin) .. " checkpoint")
+    assert.equal(6, refused.status)
+    assert.matches("not signed: against anchor " .. p.home .. "/git", refused.err, 1, true)
+    local accepted = p.shell(inherited .. support.quote(support.bin) .. " checkpoint --accept-rollback")
+    assert.equal(0, accepted.status, accepted.err)
+    assert.equal(note .. accepted.out, p.kept())
+  end)
+
   it("that says nothing is named, and the words for it", function()
     local p = project()
     p.must "keygen"
@@ -162,6 +175,8 @@ describe("an anchor", function()
     refused("anchors: a list is expected: anchors = { {", "return { anchors = { file = '/x' } }")
     refused("trust: a list is expected", "return { trust = { 5 } }")
     refused("keys: a list is expected", "return { keys = { 5 } }")
+    refused("config.lua: trust: it has a NUL byte", "return { trust = { 'name+hash\\0+key' } }")
+    refused("config.lua: anchor 1: read: it has a NUL byte", "return { anchors = { { read = 'true\\0false' } } }")
     refused("anchor 1: 'x' depends on the folder one is in", "return { anchors = { { file = 'x' } } }")
     refused("anchor 1: 'g' depends on the folder one is in", "return { anchors = { { git = 'g' } } }")
     p.shell "rm -r $HOME/.config/esrun/config.lua && mkdir $HOME/.config/esrun/config.lua"

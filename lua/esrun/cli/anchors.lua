@@ -54,8 +54,11 @@ local function read_file(path)
   return text
 end
 
+-- What a hook of another repository inherits, GIT_DIR and its like, would lead git there: git itself knows their names.
+local HERE_ALONE = "unset $(git rev-parse --local-env-vars 2>/dev/null); "
+
 local function read_git(anchor, store_id)
-  local git = "git -C " .. user.quote(anchor.git) .. " "
+  local git = HERE_ALONE .. "git -C " .. user.quote(anchor.git) .. " "
   local function ask(question)
     local answer = output_of(git .. question .. " 2>/dev/null")
     if answer then return answer end
@@ -151,7 +154,7 @@ local function write_git(anchor, store_id, note, accept_rollback)
   local git = "git -C " .. user.quote(folder) .. " "
   local commands = git .. "add " .. name .. " && { " .. git .. "diff --cached --quiet -- " .. name .. " || " .. git
     .. "commit -q -m 'Checkpoint " .. store_id .. "' -- " .. name .. "; }"
-  if os.execute("{ " .. commands .. "; } >/dev/null") then return true end
+  if os.execute("{ " .. HERE_ALONE .. commands .. "; } >/dev/null") then return true end
   return nil, "git refused to commit"
 end
 

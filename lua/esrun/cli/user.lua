@@ -72,6 +72,7 @@ local function check_list(path, name, list, kind, example)
     if math.type(key) ~= "integer" or key > #list or type(value) ~= kind then
       wrong(path, ("%s: a list is expected: %s = { %s }"):format(name, name, example))
     end
+    if kind == "string" then user.check_text(value, ("%s: %s"):format(path, name), 2) end
   end
 end
 
@@ -94,6 +95,7 @@ local function check(path, config)
       if not KINDS[name] or type(value) ~= "string" then
         wrong(path, ("anchor %d: '%s' is not one of store, file, git, command, read"):format(position, tostring(name)))
       end
+      user.check_text(value, ("%s: anchor %d: %s"):format(path, position, name), 2)
     end
     if not (anchor.file or anchor.git or anchor.command or anchor.read) then
       wrong(path, ("anchor %d: file, git or command is missing"):format(position))
