@@ -354,7 +354,7 @@ es_status es_transaction_commit(es_runtime *rt, es_error *err) {
 }
 
 void es_transaction_rollback(es_runtime *rt) {
-  if (es__wrong_thread(rt, NULL)) return;
+  if (es__refuse_thread(rt, "es_transaction_rollback")) return;
   rt->in_transaction = false;
   es__store_rollback(rt->store);
   es__fold_forget(rt->domain); /* kept states may hold what was undone */

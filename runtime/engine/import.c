@@ -101,7 +101,10 @@ static void end_import(es_import *import) {
 
 void es_import_close(es_import *import) {
   if (import == NULL) return;
-  if (!import->finished) end_import(import);
+  if (!import->finished) {
+    if (es__refuse_thread(import->rt, "es_import_close")) return;
+    end_import(import);
+  }
   es__chain_free(import->chain);
   es__csv_free(&import->csv);
   es__buf_free(&import->pending);

@@ -66,7 +66,7 @@ es_status es_cursor_next(const es_event **event, es_cursor *cursor, es_error *er
 }
 
 void es_cursor_close(es_cursor *cursor) {
-  if (cursor == NULL) return;
+  if (cursor == NULL || es__refuse_thread(cursor->rt, "es_cursor_close")) return;
   es__store_cursor_close(cursor->cursor);
   free(cursor);
 }

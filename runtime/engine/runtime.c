@@ -164,7 +164,7 @@ done:
 }
 
 void es_close(es_runtime *rt) {
-  if (rt == NULL) return;
+  if (rt == NULL || es__refuse_thread(rt, "es_close")) return;
   if (rt->in_transaction) es_transaction_rollback(rt);
   es__checkpoint_at_end(rt);
   es__signer_free(rt->signer);
@@ -312,12 +312,13 @@ void es__log(es_runtime *rt, es_log_level level, const char *code, const char *f
   va_list args;
 
   if (rt->log == NULL) return;
+  bool foreign = es__wrong_thread(rt, NULL); /* what the runtime holds is its own thread's */
   va_start(args, format);
   vsnprintf(message, sizeof message, format, args);
   va_end(args);
-  es_time_text(time, es__now(rt));
-  const es_execution *execution = rt->execution;
-  const es_context *context = execution != NULL ? execution->context : rt->context;
+  es_time_text(time, foreign ? es__clock_system(NULL) : es__now(rt));
+  const es_execution *execution = foreign ? NULL : rt->execution;
+  const es_context *context = foreign ? NULL : execution != NULL ? execution->context : rt->context;
   es__buf_byte(&buf, '{');
   add_member(&buf, "time", time);
   add_member(&buf, "level", levels[level]);
@@ -371,6 +372,7 @@ es_status es_context_leave(es_runtime *rt, es_token token, es_error *err) {
 }
 
 size_t es_context_depth(const es_runtime *rt) {
+  if (es__refuse_thread(rt, "es_context_depth")) return 0;
   return rt->context == NULL ? 0 : rt->context->depth;
 }
 
@@ -385,14 +387,13 @@ es_status es_context_json(char **out, const es_runtime *rt, es_error *err) {
 }
 
 es_context *es_context_capture(es_runtime *rt) {
-  return es__wrong_thread(rt, NULL) ? NULL : es__context_capture(rt->context);
+  return es__refuse_thread(rt, "es_context_capture") ? NULL : es__context_capture(rt->context);
 }
 
 void es_context_swap(es_context **out, es_runtime *rt, const es_context *context) {
-  es_context *was = rt->context;
-
   if (out != NULL) *out = NULL;
-  if (es__wrong_thread(rt, NULL)) return;
+  if (es__refuse_thread(rt, "es_context_swap")) return;
+  es_context *was = rt->context;
   rt->context = es__context_retain((es_context *)context); /* counted, never changed */
   if (out == NULL) {
     es__context_release(was);

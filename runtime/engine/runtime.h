@@ -48,6 +48,9 @@ static inline es_text es__tenant(const es_runtime *rt) {
 /* In a debug build: whether the calling thread is not the one that the runtime belongs to; *err says so. */
 bool es__wrong_thread(const es_runtime *rt, es_error *err);
 
+/* The same for a call that can answer no status: the log says so. */
+bool es__refuse_thread(const es_runtime *rt, const char *call);
+
 /* Appends an event of the runtime's own to the day's $audit stream: what was done to the store, by the context's actor, else by
  * `actor`. */
 es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, const es_buf *data,
@@ -65,7 +68,7 @@ es_status es__open_options(es_options *out, const es_options *given, es_error *e
 /* Makes rt->projections, unless it is there: opens and declares the modules' projections. */
 es_status es__projections_ready(es_runtime *rt, es_error *err);
 
-/* One structured record with the context's who and what (E62); `code` may be NULL. */
+/* One structured record with the context's who and what (E62), unless it is another thread that speaks; `code` may be NULL. */
 void es__log(es_runtime *rt, es_log_level level, const char *code, const char *format, ...)
     ES_PRINTF(4, 5);
 

@@ -18,3 +18,11 @@ bool es__wrong_thread(const es_runtime *rt, es_error *err) {
   return false;
 #endif
 }
+
+bool es__refuse_thread(const es_runtime *rt, const char *call) {
+  es_error err = ES_ERROR_INIT;
+
+  if (!es__wrong_thread(rt, &err)) return false;
+  es__log((es_runtime *)rt, ES_LOG_ERROR, err.code, "%s: %s; nothing is done", call, err.message);
+  return true;
+}

@@ -234,13 +234,14 @@ ES_API es_status es_open(es_runtime **out, const es_options *options, es_error *
  * inside a transaction, a command or a callback, nor while an import is open. */
 ES_API es_status es_reload(bool *changed, es_runtime *rt, es_error *err);
 
-/* Closes a runtime and everything it opened. NULL is fine. Cursors and replies must be freed before. */
+/* Closes a runtime and everything it opened. NULL is fine. Cursors must be closed before. */
 ES_API void es_close(es_runtime *rt);
 
-/* Makes the calling thread the one that the runtime, its cursors and replies belong to. The thread before must have finished
+/* Makes the calling thread the one that the runtime, its cursors and imports belong to. The thread before must have finished
  * with it, in a way that the program synchronises (a queue, a mutex, joining): nothing is locked here. A debug build of the
- * library answers other threads' calls with ES_ERR_USAGE "wrong_thread", and does nothing where a function has no status; others
- * do not look. */
+ * library answers other threads' calls with ES_ERR_USAGE "wrong_thread"; where a function has no status it does nothing, so that
+ * es_close() leaves the runtime open, and hands a record with that code to `log`, from the calling thread. Other builds do not
+ * look. */
 ES_API void es_adopt(es_runtime *rt);
 
 /* The nearest folder from `start` (NULL: the current one) upward that holds esrun.lua; *out is freed with es_free(). */
@@ -336,6 +337,7 @@ typedef struct es_command {
 #define ES_COMMAND_INIT                                                                            \
   { .size = sizeof(es_command), .expected_version = ES_ANY_VERSION }
 
+/* Holds copies: it belongs to no thread, and outlives its runtime. */
 typedef struct es_reply es_reply;
 
 /* Executes a command under the context in force, all or nothing, durable on ES_OK.

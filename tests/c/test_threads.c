@@ -2,6 +2,7 @@
  * ThreadSanitizer, which is what proves that runtimes share nothing. */
 #include "engine_support.h"
 
+#include <assert.h>
 #include <pthread.h>
 
 #ifdef __SANITIZE_THREAD__
@@ -54,7 +55,15 @@ typedef struct worker {
   es_error err;
 } worker;
 
-static es_status open_counter(es_runtime **rt, const char *store, es_error *err) {
+enum { RECORDS_SIZE = 4096 };
+
+static void keep_record(void *records, es_log_level level, const char *json, size_t length) {
+  if (records == NULL || level != ES_LOG_ERROR) return;
+  assert(strlen(records) + length < RECORDS_SIZE);
+  strcat(records, json);
+}
+
+static es_status open_logged(es_runtime **rt, const char *store, char *records, es_error *err) {
   static const es_module_source sources[] = {{"aggregates/counter.lua", counter_text, 0},
                                              {"projections/totals.lua", totals_text, 0}};
   es_options options = ES_OPTIONS_INIT;
@@ -64,7 +73,13 @@ static es_status open_counter(es_runtime **rt, const char *store, es_error *err)
   options.module_count = 2;
   options.time_limit_ms = 50;
   options.limit_signal = limit_signal;
+  options.log = keep_record;
+  options.log_data = records;
   return es_open(rt, &options, err);
+}
+
+static es_status open_counter(es_runtime **rt, const char *store, es_error *err) {
+  return open_logged(rt, store, NULL, err);
 }
 
 static es_status count(es_runtime *rt, const char *id, const char *name, es_error *err) {
@@ -183,6 +198,9 @@ typedef struct visit {
   bool adopts;
   es_status executed, entered, loaded, configured, described;
   es_error err;
+  es_cursor *cursor;
+  es_import *import;
+  size_t depth;
 } visit;
 
 static void *use_elsewhere(void *data) {
@@ -203,6 +221,11 @@ static void *use_elsewhere(void *data) {
   if (self->adopts) return NULL;
   es_transaction_rollback(self->rt);
   es_context_swap(NULL, self->rt, NULL);
+  es_context_release(es_context_capture(self->rt));
+  self->depth = es_context_depth(self->rt);
+  es_cursor_close(self->cursor);
+  es_import_close(self->import);
+  es_close(self->rt);
   return NULL;
 }
 
@@ -231,13 +254,36 @@ static void a_runtime_that_was_handed_over_works(void **state) {
 
 #ifdef ES__CHECKS
 static void a_runtime_of_another_thread_says_so(void **state) {
+  static const char *const silent[] = {"es_transaction_rollback",
+                                       "es_context_swap",
+                                       "es_context_capture",
+                                       "es_context_depth",
+                                       "es_cursor_close",
+                                       "es_import_close",
+                                       "es_close"};
   visit self = {.err = ES_ERROR_INIT};
+  es_import_options options = ES_IMPORT_INIT;
+  char records[RECORDS_SIZE] = "", said[128];
+  const es_event *event;
   es_token token;
   (void)state;
-  assert_int_equal(open_counter(&self.rt, ":memory:", &self.err), ES_OK);
+  assert_int_equal(open_logged(&self.rt, ":memory:", records, &self.err), ES_OK);
   assert_int_equal(enter_as(&token, self.rt, "user:jane", &self.err), ES_OK);
+  assert_int_equal(es_read(&self.cursor, self.rt, NULL, &self.err), ES_OK);
+  assert_int_equal(es_import_open(&self.import, self.rt, &options, &self.err), ES_OK);
   assert_int_equal(es_transaction_begin(self.rt, &self.err), ES_OK);
   visit_from_another_thread(&self);
+  for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++) {
+    snprintf(said, sizeof said, "\"%s: this runtime belongs to another thread; nothing is done\"",
+             silent[i]);
+    if (strstr(records, said) == NULL) fail_msg("%s is not in %s", said, records);
+  }
+  assert_non_null(strstr(records, "\"code\":\"wrong_thread\""));
+  assert_null(strstr(records, "user:jane"));
+  assert_int_equal(self.depth, 0);
+  assert_int_equal(es_cursor_next(&event, self.cursor, &self.err), ES_OK);
+  es_cursor_close(self.cursor);
+  es_import_close(self.import);
   assert_int_equal(es_context_depth(self.rt), 1);
   assert_int_equal(es_transaction_commit(self.rt, NULL), ES_OK);
   assert_int_equal(self.configured, ES_ERR_USAGE);
