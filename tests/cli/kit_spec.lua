@@ -214,8 +214,8 @@ print((require "beside"))
     for script, want in pairs {
       ["wrong.lua"] = "8 esrun: run: wrong.lua:1: unexpected symbol near '='\n",
       ["binary.lua"] = "8 esrun: run: binary.lua: attempt to load a binary chunk (mode is 't')\n",
-      ["table.lua"] = "8 esrun: run: an error raised { why = \"so\" }\n",
-      ["message.lua"] = "8 esrun: run: so\n",
+      ["table.lua"] = "8 esrun: run: an error raised { why = \"so\" }\nhint: it came from table.lua:1: in main chunk\n",
+      ["message.lua"] = "8 esrun: run: so\nhint: it came from message.lua:1: in main chunk\n",
       ["nothing.lua"] = "8 esrun: run: an error without a message\nhint: it came from nothing.lua:1: in main chunk\n",
       ["many.lua"] = "1 esrun: run: many.lua returned 256, which is no exit status\n"
         .. "hint: return a number from 0 to 255, or nothing\n",

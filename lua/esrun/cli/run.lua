@@ -16,28 +16,59 @@ function run.define(parser)
   parser:argument "SCRIPT.lua":target "script":description "The script; the words behind it are its `arg` and `…`."
 end
 
--- What was raised, as text: a value of no words of its own is shown as it is written.
-local function text_of(raised)
+-- What failed ------------------------------------------------------------------------------------------------------
+
+local FRAMES_MAX = 10
+
+-- A value without words of its own is shown as it is written.
+local function words_of(raised)
   if raised == nil then return "an error without a message" end
-  local of = getmetatable(raised)
-  if type(raised) ~= "table" or type(of) == "table" and of.__tostring then return tostring(raised) end
-  return type(raised.message) == "string" and raised.message or "an error raised " .. inspect(raised)
+  if type(raised) == "string" then return raised end
+  local of = debug.getmetatable(raised)
+  if type(of) == "table" and of.__tostring then return tostring(raised) end
+  local message = type(raised) == "table" and rawget(raised, "message")
+  if type(message) == "string" then return message end
+  return "an error raised " .. inspect(raised)
 end
 
-local function traceback(raised)
-  if type(raised) == "table" then return raised end -- an esrun error; its message says where
-  return debug.traceback(text_of(raised), 2)
+-- In the words of Lua's tracebacks.
+local function name_of(frame)
+  if frame.what == "main" then return "main chunk" end
+  if frame.name then return ("%s '%s'"):format(frame.namewhat == "global" and "function" or frame.namewhat, frame.name) end
+  return ("function <%s:%d>"):format(frame.short_src, frame.linedefined)
 end
 
--- The message, and the script's own frames on one line; below them is esrun.
-local function taken_apart(text)
-  local message, frames = text:match "^(.-)\nstack traceback:\n(.*)$"
-  local own = {}
-  for frame in (frames or ""):gsub("\n%s*%[C%]: in function 'xpcall'.*", ""):gmatch "[^\n]+" do
-    frame = frame:match "^%s*(.-)$"
-    if not frame:find "^%[C%]" then own[#own + 1] = frame end
+-- The script's own frames, on one line; the others are Lua's and esrun's.
+local function way_here(level)
+  local frames = {}
+  repeat
+    local frame = debug.getinfo(level + 1, "Sln")
+    if frame and frame.what ~= "C" and not frame.source:find "^=lua/es" then
+      frames[#frames + 1] = ("%s:%d: in %s"):format(frame.short_src, frame.currentline, name_of(frame))
+    end
+    level = level + 1
+  until not frame or #frames > FRAMES_MAX
+  if #frames > FRAMES_MAX then frames[#frames] = "…" end
+  return #frames > 0 and "it came from " .. table.concat(frames, ", called from ") or nil
+end
+
+-- A failure of esrun's, raised again, has its own status and hint.
+local function described(raised)
+  local status, hint
+  if type(raised) == "table" then status, hint = rawget(raised, "exit_status"), rawget(raised, "hint") end
+  local is_status = math.type(status) == "integer" and status > 0 and status < 256
+  return { message = words_of(raised), exit_status = is_status and status or 8, hint = type(hint) == "string" and hint or nil }
+end
+
+-- The message handler: what was raised, which is the script's and may fail when it is looked at, and where.
+local function failure_of(raised)
+  local done, failure = pcall(described, raised)
+  if not done then
+    local why = type(failure) == "string" and ": " .. failure:gsub("^lua/esrun/[^:]*:%d+: ", "") or ""
+    failure = { message = "an error whose __tostring failed" .. why, exit_status = 8 }
   end
-  return message or text, #own > 0 and "it came from " .. table.concat(own, ", called from ") or nil
+  failure.hint = failure.hint or way_here(2)
+  return failure
 end
 
 -- 256 would end as 0, which says that all went well.
@@ -60,15 +91,14 @@ function run.run(call, args)
   require "esrun.cli.signer".add_to(esrun.defaults)
   arg = { [0] = path, table.unpack(call.rest) }
   package.path = folder .. "/?.lua;" .. package.path
-  local done, result = xpcall(chunk, traceback, table.unpack(call.rest))
+  local done, result = xpcall(chunk, failure_of, table.unpack(call.rest))
   local left = runtime.frames_left()
   if done and left > 0 then
     errors.fail(1, ("%s left %d context frame%s behind"):format(path, left, left == 1 and "" or "s"),
       "enter a context with es.context.run(frame, f), or local scope <close> = es.context.enter(frame)")
   end
   if done then return exit_status(path, result) end
-  if type(result) == "table" then errors.fail(result.exit_status or 8, text_of(result), result.hint) end
-  errors.fail(8, taken_apart(result))
+  errors.fail(result.exit_status, result.message, result.hint)
 end
 
 return run
