@@ -65,9 +65,7 @@ static bool is_zero(const uint8_t id[ES_ID_SIZE]) {
   return memcmp(id, zero, ES_ID_SIZE) == 0;
 }
 
-static es_text tenant_of(const appending *self) {
-  return es__text(self->context == NULL ? NULL : self->context->tenant_id);
-}
+static es_text tenant_of(const appending *self) { return es__context_tenant(self->context); }
 
 static void fill_correlation(es_event *event, appending *self) {
   const es_context *context = self->context;

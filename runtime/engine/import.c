@@ -423,6 +423,7 @@ static es_status feed_csv(es_import *import, const char *bytes, size_t length, e
 /* The first failure is kept: what follows the bad line was never looked at. */
 static es_status conclude(es_import *import, es_status status, const es_error *problem,
                           es_error *err) {
+  es__context_release(import->context);
   if (status == ES_OK) return ES_OK;
   import->failure = *problem;
   import->failure.status = status;
@@ -451,6 +452,7 @@ es_status es_import_feed(es_import *import, const char *bytes, size_t length, es
 
   if (status != ES_OK) return status;
   if (length > 0 && es__is_missing(bytes, "bytes", err)) return ES_ERR_USAGE;
+  import->context = es__context_retain(import->rt->context);
   status = import->form == ES_IMPORT_CSV ? feed_csv(import, bytes, length, &problem)
                                          : feed_lines(import, bytes, length, &problem);
   return conclude(import, status, &problem, err);
@@ -476,6 +478,7 @@ es_status es_import_finish(es_import *import, es_error *err) {
   es_status status = check_usable(import, err);
 
   if (status != ES_OK) return status;
+  import->context = es__context_retain(import->rt->context);
   status = conclude(import, finish(import, &problem), &problem, err);
   if (status == ES_OK) {
     import->finished = true;

@@ -21,6 +21,7 @@ typedef struct es_incoming {
 
 struct es_import {
   es_runtime *rt;
+  es_context *context; /* of the call under way, whatever a clock does */
   es_import_form form;
   bool append;
   char *name;

@@ -280,7 +280,7 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
   push_members(L, import, &about);
   es_text type = text_at(L, at + 1 + AGGREGATE_TYPE), id = text_at(L, at + 1 + AGGREGATE_ID);
   es_text event_type = text_at(L, at + 1 + EVENT_TYPE), key = text_at(L, at + 1 + ID);
-  es_text actor = text_at(L, at + 1 + ACTOR_ID), tenant = es__tenant(import->rt);
+  es_text actor = text_at(L, at + 1 + ACTOR_ID), tenant = es__context_tenant(import->context);
   if (actor.data == NULL)
     actor = text_at(L, ACTOR);
   else

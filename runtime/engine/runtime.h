@@ -40,10 +40,12 @@ struct es_runtime {
 
 static inline int64_t es__now(es_runtime *rt) { return rt->ids.clock(rt->ids.clock_data); }
 
-/* The tenant in force as text (none without one). */
-static inline es_text es__tenant(const es_runtime *rt) {
-  return es__text(rt->context == NULL ? NULL : rt->context->tenant_id);
+/* A context's tenant as text (none without one), and that in force. */
+static inline es_text es__context_tenant(const es_context *context) {
+  return es__text(context == NULL ? NULL : context->tenant_id);
 }
+
+static inline es_text es__tenant(const es_runtime *rt) { return es__context_tenant(rt->context); }
 
 /* In a debug build: whether the calling thread is not the one that the runtime belongs to; *err says so. */
 bool es__wrong_thread(const es_runtime *rt, es_error *err);

@@ -146,6 +146,48 @@ static void so_do_events_that_are_appended(void **state) {
   es_cursor_close(cursor);
 }
 
+static void so_do_the_rows_of_an_import(void **state) {
+  static const char mapping[] =
+      "return function(row) return { aggregate_type = 'Note', aggregate_id = row.id, event_type = "
+      "'Written', actor_id = 'user:alice', data = { text = 'a' } } end";
+  static const char rows[] = "{\"id\":\"1\"}\n{\"id\":\"2\"}\n{\"id\":\"3\"}";
+  meddler *self = *state;
+  es_import_options options = ES_IMPORT_INIT;
+  es_frame frame = ES_FRAME_INIT;
+  const es_event *stored = NULL;
+  es_import *import = NULL;
+  es_cursor *cursor = NULL;
+  es_token token;
+
+  options.form = ES_IMPORT_JSONL;
+  options.name = "notes";
+  options.mapping = mapping;
+  options.group = 1;
+  assert_int_equal(es_import_open(&import, self->base.rt, &options, &self->base.err), ES_OK);
+  self->meddle = take_away;
+  self->armed = true;
+  es_status status = es_import_feed(import, rows, strlen(rows), &self->base.err);
+  self->armed = false;
+  assert_int_equal(status, ES_OK);
+  assert_int_equal(es_context_depth(self->base.rt), 0);
+  frame.tenant_id = "acme";
+  assert_int_equal(es_context_enter(&token, self->base.rt, &frame, &self->base.err), ES_OK);
+  self->armed = true;
+  status = es_import_finish(import, &self->base.err);
+  self->armed = false;
+  assert_int_equal(status, ES_OK);
+  es_import_close(import);
+  frame.operator_scope = true;
+  assert_int_equal(es_context_enter(&token, self->base.rt, &frame, &self->base.err), ES_OK);
+  assert_int_equal(es_read(&cursor, self->base.rt, NULL, &self->base.err), ES_OK);
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(es_cursor_next(&stored, cursor, &self->base.err), ES_OK);
+    assert_non_null(stored);
+    is_by_alice(stored);
+  }
+  es_cursor_close(cursor);
+}
+
 /* covers E62 */
 static void records_of_a_command_carry_the_correlation_that_began_with_it(void **state) {
   meddler *self = *state;
@@ -178,6 +220,7 @@ int main(void) {
       TEST(a_callback_of_a_command_cannot_leave_its_frame_or_enter_another),
       TEST(a_command_keeps_the_context_that_it_began_with),
       TEST(so_do_events_that_are_appended),
+      TEST(so_do_the_rows_of_an_import),
       TEST(records_of_a_command_carry_the_correlation_that_began_with_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
