@@ -148,9 +148,9 @@ static es_status load(char **out, es_runtime *rt, const char *aggregate_type,
   if (status != ES_OK) return status;
   if (fold.version == 0) return es__domain_run(rt->domain, not_found, &fold, err);
   if (fold.to_version > fold.version && fold.to_time == 0) {
-    return es__fail(err, ES_ERR_NOT_FOUND, "no_such_version", "%s/%s has %lld versions, not %lld",
-                    aggregate_type, aggregate_id, (long long)fold.version,
-                    (long long)fold.to_version);
+    return es__fail(err, ES_ERR_NOT_FOUND, "no_such_version",
+                    "%s/%s is at version %lld and has no version %lld", aggregate_type,
+                    aggregate_id, (long long)fold.version, (long long)fold.to_version);
   }
   if (!is_operator(rt)) {
     status = es__view_authorize(rt, &fold.stream, fold.version, err);

@@ -68,7 +68,7 @@ describe("a bundle", function()
       assert.equal(0, result.status, result.err)
       local made = cjson.decode(result.out)
       assert.same({ 2, 1 }, { made.event_count, made.unsigned_count })
-      assert.matches("warning: 1 of the chosen events are not signed yet", result.err, 1, true)
+      assert.matches("warning: 1 of the chosen events is not signed yet, so not in the bundle", result.err, 1, true)
       local told = support.read(p.folder .. "/" .. name .. "/README")
       assert.matches("That these are all the events that you asked for", told, 1, true)
     end

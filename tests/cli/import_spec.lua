@@ -162,7 +162,7 @@ describe("import through a mapping", function()
     local folder = project()
     import(folder, "bank.csv", CSV)
     local result = import(folder, "bank.csv", CSV .. "m3,8,5,2024-01-17T10:30:00Z,\n")
-    assert.truthy(result.out:find("^1 events imported, 2 were there already"))
+    assert.truthy(result.out:find("^1 event imported, 2 were there already"))
   end)
 
   it("refuses a row that was imported with other content", function()
@@ -175,12 +175,12 @@ describe("import through a mapping", function()
 
   it("makes JSON lines events and passes over what the mapping calls none", function()
     local result = import(project(), "bank.jsonl", '{"account":"7","cents":1}\n{"kind":"comment"}\n{"account":"8","cents":2}\n')
-    assert.truthy(result.out:find("^2 events imported, 0 were there already, 1 rows are no events, 3 lines"))
+    assert.truthy(result.out:find("^2 events imported, 0 were there already, 1 row is no event, 3 lines"))
   end)
 
   it("stores a row that comes twice once, and refuses one that comes with other content", function() -- covers E1
     local twice = import(project(), "bank.csv", CSV .. CSV:match "\n([^\n]+\n)")
-    assert.truthy(twice.out:find("^2 events imported, 1 were there already"))
+    assert.truthy(twice.out:find("^2 events imported, 1 was there already"))
     local folder = project()
     local other = import(folder, "bank.csv", CSV .. "m2,7,-31,2024-01-16T10:30:00Z,user:jane\n")
     assert.equal(3, other.status)

@@ -341,9 +341,9 @@ describe("esrun's ledger", function()
     assert.equal("all 2 events are signed", asked().message)
     p.move(1)
     p.config "return { checkpoint = { events = 2, seconds = 3600 } }"
-    assert.same({ "ok", "1 of 3 events are not signed" }, { asked().state, asked().message:match("^[^,]*") })
+    assert.same({ "ok", "1 of 3 events is not signed" }, { asked().state, asked().message:match("^[^,]*") })
     p.config "return { checkpoint = { events = 1 } }"
-    assert.same({ "warning", "overdue: 1 of 3 events are not signed" }, { asked().state, asked().message:match("^[^,]*") })
+    assert.same({ "warning", "overdue: 1 of 3 events is not signed" }, { asked().state, asked().message:match("^[^,]*") })
     assert.equal("esrun checkpoint signs them, or says why not", asked().mend)
   end)
 

@@ -1,6 +1,7 @@
 -- esrun.cli.anchors: the places that remember checkpoints where the store's file cannot be reached: a file in another
 -- folder, a git repository, a command of the operator's. Which ones, the user's own configuration says.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local files = require "esrun.files"
 local result_file = require "esrun.cli.result_file"
@@ -132,7 +133,7 @@ local function may_replace(old, new)
   local size, root = head_of(new)
   local old_size, old_root = head_of(old)
   if not old_size then return nil, "what it has is no checkpoint" end
-  if old_size > size then return nil, ("it has one of %d events, this one is of %d"):format(old_size, size) end
+  if old_size > size then return nil, ("it has one of %s, this one is of %d"):format(counted(old_size, "event"), size) end
   if old_size == size and old_root ~= root then return nil, "it has another root of as many events" end
   return true
 end

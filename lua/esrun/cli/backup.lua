@@ -1,5 +1,6 @@
 -- esrun.cli.backup: a verified copy of the store, made while others write.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local target = require "esrun.cli.target"
 
@@ -26,7 +27,7 @@ function backup.run(call, args)
     verified.file = args.file
     return call.out:json(verified)
   end
-  call.out:line("%s: %d events, head %s, verified", args.file, verified.event_count,
+  call.out:line("%s: %s, head %s, verified", args.file, counted(verified.event_count, "event"),
     verified.event_count > 0 and verified.head_hash or "none")
 end
 

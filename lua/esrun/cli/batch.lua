@@ -2,6 +2,7 @@
 -- replies are printed when their group is.
 
 local core = require "esrun.core"
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local output = require "esrun.cli.output"
 local place = require "esrun.cli.place"
@@ -188,7 +189,7 @@ end
 local function summarise(run)
   local counts = run.counts
   local total = counts.success + counts.rejected + counts.denied + counts.failed
-  io.stderr:write(("%d commands: %d succeeded, %d rejected, %d denied, %d failed%s\n"):format(total, counts.success,
+  io.stderr:write(("%s: %d succeeded, %d rejected, %d denied, %d failed%s\n"):format(counted(total, "command"), counts.success,
     counts.rejected, counts.denied, counts.failed, run.stopped and "; stopped" or ""))
 end
 

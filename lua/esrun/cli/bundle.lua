@@ -2,6 +2,7 @@
 -- to check it all with stock tools, and a detached signature. It appears under its name when it is complete.
 
 local core = require "esrun.core"
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local files = require "esrun.files"
 local ledger = require "esrun.ledger"
@@ -15,7 +16,7 @@ local bundle = {}
 local README = [[
 What is here
   events.jsonl        events, one a line, as they were hashed
-  checkpoint          the signed head of the whole ledger: %d events
+  checkpoint          the signed head of the whole ledger: %s
   proofs/             for each event here, a proof that it is one of those (c2sp.org/tlog-proof)
   vkey                the verifier key of the checkpoint's signer
   SHA256SUMS          of all these files
@@ -124,7 +125,8 @@ local function fill(es, filter, folder, options)
   put(folder .. "/checkpoint", made.checkpoint)
   put(folder .. "/vkey", signer_of(made.proof, keys, options.vkey) .. "\n")
   local signed = options.rsa_key ~= nil
-  put(folder .. "/README", README:format(made.size, signed and SIGNATURE or "", signed and " and signer.pem" or "",
+  put(folder .. "/README", README:format(counted(made.size, "event"),
+    signed and SIGNATURE or "", signed and " and signer.pem" or "",
     signed and SIGNATURE_CHECK or "", made.size))
   must(os.execute(("cd %s && find . -type f ! -name SHA256SUMS | LC_ALL=C sort | xargs -d '\\n' sha256sum >SHA256SUMS"):format(
     user.quote(folder))), "sha256sum failed")

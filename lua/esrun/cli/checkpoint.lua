@@ -1,6 +1,7 @@
 -- esrun.cli.checkpoint: signs the head of the ledger and hands the signature to the anchors.
 
 local anchors = require "esrun.cli.anchors"
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local evidence = require "esrun.cli.evidence"
 local result_file = require "esrun.cli.result_file"
@@ -39,7 +40,7 @@ function checkpoint.run(call, args)
   if call.out.mode ~= "table" then
     call.out:json { size = math.tointeger(tonumber(size)), root = root, store_id = store_id, note = note }
   elseif args.out then
-    call.out:line("%d events signed: %s", math.tointeger(tonumber(size)), args.out)
+    call.out:line("%s signed: %s", counted(math.tointeger(tonumber(size)), "event"), args.out)
   else
     call.out:write(note)
   end

@@ -3,6 +3,7 @@
 
 local core = require "esrun.core"
 local cortex = require "esrun.cortex"
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local place = require "esrun.cli.place"
 
@@ -51,14 +52,15 @@ function cortex_file.verify(call, path)
   if out.mode ~= "table" then
     out:json(report)
   elseif report.ok then
-    out:line("%d entries, head %s: every link and hash is right", report.entry_count,
+    out:line("%s, head %s: every link and hash is right", counted(report.entry_count, "entry", "entries"),
       report.entry_count > 0 and report.head_hash or "none")
     out:line("This format cannot show:")
     for _, text in ipairs(CANNOT_SEE) do out:line("  - %s", text) end
     out:line("Compare the number of entries and the head with what is known from elsewhere.")
   else
     out:line("line %d: %s", report.first_break.line, report.first_break.reason)
-    out:line("%d entries before it are linked; what follows was not looked at", report.entry_count)
+    out:line("%s linked; what follows was not looked at",
+      counted(report.entry_count, "entry before it is", "entries before it are"))
   end
   return report.ok and 0 or 6
 end

@@ -1,6 +1,7 @@
 -- esrun.cli.doctor: looks for what is wrong with the installation, the project and its store, and says how to mend it.
 
 local core = require "esrun.core"
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local esrun = require "esrun"
 local files = require "esrun.files"
@@ -79,7 +80,7 @@ local function check_modules(findings, folder)
   for _ in pairs(description.projections) do projections = projections + 1 end
   add(findings, "project", folder and "ok" or "note", folder or "none: only the shipped modules are there",
     not folder and "go to a project's folder, or name it with --project DIR" or nil)
-  add(findings, "modules", "ok", ("%d aggregates and %d projections load"):format(aggregates, projections))
+  add(findings, "modules", "ok", ("%s and %s load"):format(counted(aggregates, "aggregate"), counted(projections, "projection")))
   return "ok"
 end
 
@@ -213,7 +214,8 @@ local function check_projections(findings, es)
         "esrun project rebuild " .. name)
     elseif behind > 0 then
       fine = false
-      add(findings, "projections", "warning", ("%s is %d events behind"):format(name, behind), "esrun project run " .. name)
+      add(findings, "projections", "warning", ("%s is %s behind"):format(name, counted(behind, "event")),
+        "esrun project run " .. name)
     end
   end
   if fine then add(findings, "projections", "ok", ("%d, all up to date"):format(#list)) end
@@ -234,10 +236,10 @@ local function check_actors(findings, es)
   end
   table.sort(off)
   if #off == 0 then
-    return add(findings, "actors", "ok", ("all ids of the newest %d events keep to the conventions"):format(count))
+    return add(findings, "actors", "ok", ("all ids of the newest %s keep to the conventions"):format(counted(count, "event")))
   end
-  add(findings, "actors", "warning", ("%d ids are off the conventions: %s"):format(#off, table.concat(off, ", ", 1,
-    math.min(#off, 10))), "allow their kinds in esrun.lua: actors = { prefixes = { … } }")
+  add(findings, "actors", "warning", ("%s off the conventions: %s"):format(counted(#off, "id is", "ids are"),
+    table.concat(off, ", ", 1, math.min(#off, 10))), "allow their kinds in esrun.lua: actors = { prefixes = { … } }")
 end
 
 -- What no checkpoint covers yet, and whether it should be covered by now.
@@ -249,11 +251,16 @@ local function check_checkpoints(findings, es, info)
       "esrun keygen, then esrun checkpoint: see docs/guide/ledger.md")
   end
   local unsigned = info.head_position - info.signed_position
-  if unsigned == 0 then return add(findings, "checkpoints", "ok", ("all %d events are signed"):format(info.head_position)) end
+  local events = counted(info.head_position, "event")
+  if unsigned == 0 then
+    return add(findings, "checkpoints", "ok",
+      info.head_position == 1 and "the event is signed" or "all " .. events .. " are signed")
+  end
   local first
   for event in es:events { after = info.signed_position, limit = 1 } do first = event.recorded_at end
   local age = os.time() - core.parse_time(first) // 1000000
-  local text = ("%d of %d events are not signed, the first of them since %s"):format(unsigned, info.head_position, first)
+  local text = ("%d of %s %s not signed, the first of them since %s"):format(unsigned, events,
+    unsigned == 1 and "is" or "are", first)
   every = every or {}
   if unsigned >= (every.events or math.maxinteger) or age >= (every.seconds or math.maxinteger) then
     return add(findings, "checkpoints", "warning", "overdue: " .. text, "esrun checkpoint signs them, or says why not")
@@ -324,7 +331,7 @@ local function check_store(findings, call, where, alone)
   local info, message, _, details = es:info()
   if not info then return failure(findings, "store", message, details) end
   local store = info.store
-  add(findings, "store", "ok", ("%s, %d events"):format(store.path or "in memory", store.events))
+  add(findings, "store", "ok", ("%s, %s"):format(store.path or "in memory", counted(store.events, "event")))
   if store.pragmas then check_pragmas(findings, store) end
   if store.path then
     check_permissions(findings, store.path)

@@ -1,6 +1,7 @@
 -- esrun.cli.export: events as JSON lines whose data and metadata are the exact bytes that were hashed, so that a stranger
 -- can recompute the chain.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local result_file = require "esrun.cli.result_file"
 local target = require "esrun.cli.target"
@@ -65,8 +66,8 @@ function export.run(call, args)
     if args.format ~= "esrun" then errors.usage("a bundle holds events as esrun exports them, not " .. args.format) end
     local made = require "esrun.cli.bundle".write(es, filter, { path = args.bundle, vkey = args.vkey, rsa_key = args.rsa_key })
     if made.unsigned_count > 0 then
-      io.stderr:write(("esrun: warning: %d of the chosen events are not signed yet, so they are not in the bundle\n"):format(
-        made.unsigned_count))
+      io.stderr:write(("esrun: warning: %s not signed yet, so not in the bundle\n"):format(
+        counted(made.unsigned_count, "of the chosen events is", "of the chosen events are")))
     end
     if call.out.mode == "json" then call.out:json(made) end
   elseif args.out then

@@ -1,5 +1,6 @@
 -- esrun.cli.import: events from an export, or from rows of CSV and JSON through a mapping module.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local place = require "esrun.cli.place"
 local target = require "esrun.cli.target"
@@ -67,9 +68,10 @@ end
 local function tell(call, report, seconds)
   if call.out.mode ~= "table" then return call.out:json(report) end
   local rate = seconds > 0 and math.floor(report.imported_count / seconds) or report.imported_count
-  call.out:line("%d events imported, %d were there already%s, %d lines (%d events/s)", report.imported_count,
-    report.skipped_count, report.ignored_count > 0 and (", %d rows are no events"):format(report.ignored_count) or "",
-    report.line_count, rate)
+  call.out:line("%s imported, %s there already%s, %s (%d events/s)", counted(report.imported_count, "event"),
+    counted(report.skipped_count, "was", "were"),
+    report.ignored_count > 0 and ", " .. counted(report.ignored_count, "row is no event", "rows are no events") or "",
+    counted(report.line_count, "line"), rate)
 end
 
 function import.run(call, args)
@@ -84,7 +86,8 @@ function import.run(call, args)
   wipe()
   local report = running:report()
   if not done then
-    local stored = ("%d events before it are stored; importing again goes on behind them"):format(report.imported_count)
+    local stored = counted(report.imported_count, "event before it is stored; importing again goes on behind it",
+      "events before it are stored; importing again goes on behind them")
     local hint = details and details.hint
     errors.fail(details and details.exit_status or 1, ("%s: %s"):format(args.file, message),
       hint and hint .. "; " .. stored or stored)

@@ -1,6 +1,7 @@
 -- esrun.cli.lint: looks for mistakes in a project's modules that loading them does not show, and names file and line.
 
 local core = require "esrun.core"
+local counted = require "esrun.cli.counted"
 local declaration_checks = require "esrun.lint.declaration_checks"
 local errors = require "esrun.cli.errors"
 local esrun = require "esrun"
@@ -169,8 +170,6 @@ function lint.check(folder)
   end)
   return findings, count
 end
-
-local function counted(count, what) return ("%d %s%s"):format(count, what, count == 1 and "" or "s") end
 
 function lint.run(call, args)
   errors.refuse(args, { "--store" }, "not with lint, which looks at modules alone")

@@ -1,5 +1,6 @@
 -- esrun.cli.migrate: which layout the store's file has, and bringing it up to date.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local place = require "esrun.cli.place"
 
@@ -16,8 +17,8 @@ local function describe(call, layout, before)
   elseif layout.version == 0 then
     call.out:line("there is no store yet; the first command that writes creates one with layout %d", layout.known)
   elseif pending > 0 then
-    call.out:line("layout %d, this esrun knows %d: %d migration(s) pending, run esrun migrate", layout.version, layout.known,
-      pending)
+    call.out:line("layout %d, this esrun knows %d: %s pending, run esrun migrate", layout.version, layout.known,
+      counted(pending, "migration"))
   else
     call.out:line("layout %d, %s", layout.version,
       layout.version ~= before and ("migrated from %d"):format(before) or "up to date")

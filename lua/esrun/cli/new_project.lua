@@ -1,5 +1,6 @@
 -- esrun.cli.new_project: `esrun init`: writes a project that runs, from the example projects that are built in.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local files = require "esrun.files"
 local process = require "esrun.process"
@@ -128,7 +129,7 @@ function new_project.run(call, args)
     local core = require "esrun.core"
     return out:json { folder = folder, template = args.template, files = core.array(paths) }
   end
-  out:line("wrote %d files into %s, from the template %s", #paths, folder, args.template)
+  out:line("wrote %s into %s, from the template %s", counted(#paths, "file"), folder, args.template)
   out:line("next:")
   if folder ~= "." then out:line("  cd %s", folder:find "[^%w%./_-]" and user.quote(folder) or folder) end
   for _, line in ipairs(NEXT[args.template]) do out:line("  %s", line) end

@@ -1,5 +1,6 @@
 -- esrun.cli.replay: folds streams again; --check compares two replays in fresh states.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local target = require "esrun.cli.target"
 
@@ -34,7 +35,7 @@ function replay.run(call, args)
   wipe()
   errors.check(report, message, code, details)
   if call.out.mode == "table" then
-    call.out:line("%d events of %d streams replayed%s", report.event_count, report.stream_count,
+    call.out:line("%s of %s replayed%s", counted(report.event_count, "event"), counted(report.stream_count, "stream"),
       args.check and " twice, with the same result" or "")
   else
     report.check = args.check or false

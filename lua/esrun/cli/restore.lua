@@ -1,5 +1,6 @@
 -- esrun.cli.restore: makes a backup the project's store, if there is none.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local evidence = require "esrun.cli.evidence"
 local output = require "esrun.cli.output"
@@ -41,7 +42,7 @@ function restore.run(call, args)
     restored.warnings = require "esrun".array(restored.warnings)
     return call.out:json(restored)
   end
-  call.out:line("%d events restored, head %s, verified", restored.event_count,
+  call.out:line("%s restored, head %s, verified", counted(restored.event_count, "event"),
     restored.event_count > 0 and restored.head_hash or "none")
   call.out:line("projections that were ahead of it now ask for: esrun project rebuild NAME")
 end

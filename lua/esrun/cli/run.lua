@@ -1,5 +1,6 @@
 -- esrun.cli.run: runs a trusted Lua script with `require "esrun"` and `arg`, on the project that its folder lies in.
 
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local esrun = require "esrun"
 local inspect = require "esrun.inspect"
@@ -94,7 +95,7 @@ function run.run(call, args)
   local done, result = xpcall(chunk, failure_of, table.unpack(call.rest))
   local left = runtime.frames_left()
   if done and left > 0 then
-    errors.fail(1, ("%s left %d context frame%s behind"):format(path, left, left == 1 and "" or "s"),
+    errors.fail(1, ("%s left %s behind"):format(path, counted(left, "context frame")),
       "enter a context with es.context.run(frame, f), or local scope <close> = es.context.enter(frame)")
   end
   if done then return exit_status(path, result) end

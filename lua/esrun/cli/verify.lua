@@ -2,6 +2,7 @@
 -- and what is damaged.
 
 local core = require "esrun.core"
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local evidence = require "esrun.cli.evidence"
 local output = require "esrun.cli.output"
@@ -75,7 +76,7 @@ local function print_signers(out, report)
 end
 
 local function verdict_of(report)
-  if not report.ok then return ("DAMAGED, %d finding(s)"):format(report.finding_count) end
+  if not report.ok then return "DAMAGED, " .. counted(report.finding_count, "finding") end
   if report.hashes_only_to == 0 then return "intact" end
   if report.verified_from > report.event_count then return "intact as far as looked: no position" end
   return ("intact as far as looked: positions %d to %d"):format(report.verified_from, report.event_count)
@@ -92,7 +93,7 @@ local function print_report(out, report)
   print_signers(out, report)
   local done = report.event_count - report.verified_from + 1
   local rate = report.seconds > 0 and math.floor(done / report.seconds) or done
-  out:styled_line(("%d events, head %s, %d events/s: "):format(report.event_count,
+  out:styled_line(("%s, head %s, %d events/s: "):format(counted(report.event_count, "event"),
     report.event_count > 0 and report.head_hash or "none", rate), out:style(report.ok and "green" or "red", verdict_of(report)))
 end
 

@@ -1,6 +1,7 @@
 -- esrun.cli.verify_proof: checks a proof file with nothing but a verifier key.
 
 local core = require "esrun.core"
+local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local ledger = require "esrun.ledger"
 local user = require "esrun.cli.user"
@@ -31,14 +32,14 @@ end
 
 local function print_result(out, result)
   if result.proves == "consistency" then
-    out:line("proved: the tree of %d events continues the one of %d", result.size, result.old_size)
+    out:line("proved: the tree of %s continues the one of %d", counted(result.size, "event"), result.old_size)
   else
     out:line("proved: position %d, %s/%s version %d, %s, event %s", result.position, result.aggregate_type,
       result.aggregate_id, result.version, result.event_type, result.event_id)
     out:line("by %s, recorded at %s", result.actor_id ~= core.null and result.actor_id or "nobody", result.recorded_at)
     if not result.content_checked then out:line("its data and metadata were not given, so they were not looked at") end
   end
-  out:line("signed by %s for %s, %d events", result.signed_by, result.origin, result.size)
+  out:line("signed by %s for %s, %s", result.signed_by, result.origin, counted(result.size, "event"))
 end
 
 function verify_proof.run(call, args)
