@@ -25,7 +25,9 @@ function import_map.check(answer)
     refuse("a table is expected, not a %s", type(answer))
   end
   for name in pairs(answer) do
-    if not MEMBERS[name] then
+    if math.type(name) == "integer" and type(answer[name]) == "table" then -- no event, but what came behind nothing
+      refuse("a list whose first entry is nil")
+    elseif not MEMBERS[name] then
       refuse("unknown member '%s'", tostring(name))
     end
   end

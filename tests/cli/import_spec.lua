@@ -274,6 +274,7 @@ describe("import through a mapping", function()
       ["{ " .. good .. ", actor_id = {} }"] = "actor_id must be a string, not a table",
       ["{ aggregate_type = \"Account\", aggregate_id = \"7\", event_type = \"MoneyMoved\" }"] = "data is missing",
       ["{ " .. good .. ", occurred_at = \"yesterday\" }"] = "occurred_at is not a time",
+      ["{ nil, { " .. good .. " } }"] = "a list whose first entry is nil",
       ["{ { " .. good .. " }, nil, { " .. good .. " } }"] = "a list with a hole before its entry 3",
       ["{ { " .. good .. " }, more = 1 }"] = "unknown member 'more' beside a list",
     } do
