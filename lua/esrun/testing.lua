@@ -18,7 +18,7 @@ testing.any = setmetatable({}, { __name = "es.testing.any", __tostring = functio
 -- Comparing ---------------------------------------------------------------------------------------------------------
 
 local function step(path, key)
-  if type(key) == "number" then return ("%s[%d]"):format(path, key) end
+  if type(key) == "number" then return ("%s[%s]"):format(path, key) end
   return path == "" and tostring(key) or path .. "." .. tostring(key)
 end
 
