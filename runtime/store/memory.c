@@ -28,11 +28,14 @@ static int compare_text(es_text a, es_text b) { /* none first */
   return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-static int compare_stream(const void *key, const void *item) {
-  const es_stream_name *a = key, *b = &(*(memory_stream *const *)item)->name;
+int es__memory_compare_streams(const es_stream_name *a, const es_stream_name *b) {
   int order = compare_text(a->tenant_id, b->tenant_id);
   if (order == 0) order = compare_text(a->aggregate_type, b->aggregate_type);
   return order != 0 ? order : compare_text(a->aggregate_id, b->aggregate_id);
+}
+
+static int compare_stream(const void *key, const void *item) {
+  return es__memory_compare_streams(key, &(*(memory_stream *const *)item)->name);
 }
 
 static int compare_id(const void *key, const void *item) {
@@ -361,6 +364,8 @@ static es_status memory_info(es_buf *json, es_store *base, es_error *err) {
   es__json_write_text(json, es__text(id));
   es__json_write_key(json, "events");
   es__json_write_integer(json, (int64_t)store->event_count);
+  es__json_write_key(json, "snapshots");
+  es__json_write_integer(json, (int64_t)store->snapshot_count);
   es__buf_byte(json, '}');
   return json->failed ? es__no_memory(err) : ES_OK;
 }
@@ -376,6 +381,9 @@ static void memory_close(es_store *base) {
   }
   for (size_t i = 0; i < store->reply_count; i++)
     es__reply_record_free(&store->replies[i].record);
+  for (size_t i = 0; i < store->snapshot_count; i++)
+    es__snapshot_record_free(&store->snapshots[i]);
+  free(store->snapshots);
   free(store->events);
   free(store->streams);
   free(store->ids);
@@ -404,6 +412,10 @@ static const es_store_kind memory_kind = {
     .put_tile = memory_put_tile,
     .checkpoint = memory_checkpoint,
     .add_checkpoint = memory_add_checkpoint,
+    .add_snapshot = es__memory_add_snapshot,
+    .find_snapshot = es__memory_find_snapshot,
+    .next_snapshot = es__memory_next_snapshot,
+    .drop_snapshots = es__memory_drop_snapshots,
     .visit = es__memory_visit,
     .next_position = es__memory_next_position,
     .check_parts = 1,

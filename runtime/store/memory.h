@@ -43,12 +43,26 @@ typedef struct memory_store {
   size_t reply_count, reply_capacity;
   uint64_t reply_serial;
   es_memory_tree tree;
+  es_snapshot_record *snapshots; /* by stream, version */
+  size_t snapshot_count, snapshot_capacity;
   bool in_group;
   memory_mark group_start;
 } memory_store;
 
 /* memory.c. Where a stream is, or would be, among the sorted ones. */
 size_t es__memory_find_stream(bool *found, const memory_store *store, const es_stream_name *name);
+
+int es__memory_compare_streams(const es_stream_name *a, const es_stream_name *b);
+
+/* memory_snapshots.c */
+es_status es__memory_add_snapshot(es_store *base, es_snapshot_record *record, es_error *err);
+es_status es__memory_find_snapshot(bool *found, es_snapshot_record *out, es_store *base,
+                                   const es_stream_name *stream, const es_snapshot_wish *wish,
+                                   es_error *err);
+es_status es__memory_next_snapshot(bool *found, es_snapshot_record *at, es_store *base,
+                                   const es_stream_name *stream, es_error *err);
+es_status es__memory_drop_snapshots(int64_t *count, es_store *base, const es_stream_name *stream,
+                                    es_error *err);
 
 /* memory_read.c */
 es_status es__memory_read(es_store_cursor **out, es_store *base, const es_filter *filter,

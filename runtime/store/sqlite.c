@@ -357,6 +357,9 @@ static es_status sqlite_info(es_buf *json, es_store *base, es_error *err) {
   es__json_write_text(json, es__text(id));
   es__json_write_key(json, "events");
   es__json_write_integer(json, head.position);
+  es__json_write_key(json, "snapshots");
+  es__json_write_integer(json,
+                         es__sqlite_ask_integer(store->db, "SELECT count(*) FROM snapshots", 0));
   es__json_write_key(json, "schema_version");
   es__json_write_integer(json, es__sqlite_ask_integer(store->db, "PRAGMA user_version", 0));
   es__json_write_key(json, "sqlite_version");
@@ -401,6 +404,10 @@ static const es_store_kind sqlite_kind = {
     .put_tile = es__sqlite_put_tile,
     .checkpoint = es__sqlite_checkpoint,
     .add_checkpoint = es__sqlite_add_checkpoint,
+    .add_snapshot = es__sqlite_add_snapshot,
+    .find_snapshot = es__sqlite_find_snapshot,
+    .next_snapshot = es__sqlite_next_snapshot,
+    .drop_snapshots = es__sqlite_drop_snapshots,
     .visit = es__sqlite_visit,
     .next_position = es__sqlite_next_position,
     .forget = sqlite_forget,

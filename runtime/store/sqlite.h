@@ -7,6 +7,7 @@
  *   sqlite_reply.c   replies to idempotency keys                        sqlite_streams.c listing streams
  *   sqlite_check.c   looking for damage                                 sqlite_index.c   the events' indexes among it
  *   sqlite_tree.c    tiles and checkpoints                              sqlite_backup.c  copies, and a file's layout
+ *   sqlite_snapshots.c  kept states
  */
 #ifndef ES_STORE_SQLITE_H
 #define ES_STORE_SQLITE_H
@@ -23,7 +24,7 @@ enum {
   ES__SQLITE_CACHE_SLOTS = 4096, /* more names than this in turn, and reading is slow */
   ES__SQLITE_READ_SHAPES = 8,
   ES__SQLITE_EVENT_INDEXES = 8,
-  ES__SQLITE_CHECK_PARTS = 3 + ES__SQLITE_EVENT_INDEXES,
+  ES__SQLITE_CHECK_PARTS = 4 + ES__SQLITE_EVENT_INDEXES,
   ES__SQLITE_ROW_COUNT = 20 /* of EVENTS_ADD */
 };
 
@@ -32,6 +33,10 @@ enum {
   "position, event_id, stream_id, version, tenant, aggregate_type, event_type, schema_version,"    \
   " actor, correlation_id, causation_id, occurred_at, recorded_at, previous_hash, hash, data,"     \
   " metadata"
+
+#define ES__SNAPSHOT_COLUMNS                                                                       \
+  "stream_id, version, snapshot_id, position, event_hash, module_hash, created_at, state, lists,"  \
+  " checksum"
 
 /* How an event is inserted, and how several are. */
 #define ES__SQLITE_INSERT "INSERT OR FAIL INTO events (" ES__EVENT_COLUMNS ") VALUES "
@@ -90,7 +95,22 @@ typedef enum es_name_kind {
                     " ORDER BY size DESC, checkpoint_id DESC LIMIT 1")                             \
   X(CHECKPOINT_LAST, "SELECT coalesce(max(checkpoint_id), 0) FROM checkpoints")                    \
   X(CHECKPOINT_ADD, "INSERT INTO checkpoints (checkpoint_id, size, note, checksum)"                \
-                    " VALUES (?1, ?2, ?3, ?4)")
+                    " VALUES (?1, ?2, ?3, ?4)")                                                    \
+  X(SNAPSHOT_FIND, "SELECT " ES__SNAPSHOT_COLUMNS " FROM snapshots"                                \
+                   " WHERE stream_id = ?1 AND version <= ?2 ORDER BY version DESC")                \
+  X(SNAPSHOT_NEXT, "SELECT " ES__SNAPSHOT_COLUMNS " FROM snapshots"                                \
+                   " WHERE (stream_id, version) > (?1, ?2) AND stream_id <= ?3"                    \
+                   " ORDER BY stream_id, version LIMIT 1")                                         \
+  X(SNAPSHOT_EVENT, "SELECT position, hash, event_id, recorded_at FROM events"                     \
+                    " WHERE stream_id = ?1 AND version = ?2")                                      \
+  X(SNAPSHOT_ADD, "INSERT OR REPLACE INTO snapshots (" ES__SNAPSHOT_COLUMNS ")"                    \
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                             \
+  X(SNAPSHOT_PRUNE,                                                                                \
+    "DELETE FROM snapshots WHERE stream_id = ?1 AND (version > ?2 OR version <"                    \
+    " coalesce((SELECT version FROM snapshots WHERE stream_id = ?1 AND version <= ?2"              \
+    " ORDER BY version DESC LIMIT 1 OFFSET ?3), 0))")                                              \
+  X(SNAPSHOT_DROP, "DELETE FROM snapshots WHERE stream_id = ?1")                                   \
+  X(SNAPSHOT_DROP_ALL, "DELETE FROM snapshots")
 
 typedef enum es_statement {
 #define ES_STATEMENT_ENUM(constant, sql) ES_SQL_##constant,
@@ -260,6 +280,18 @@ es_status es__sqlite_check_checkpoints(es_sqlite *store, es_store_finding findin
                                        es_error *err);
 es_status es__sqlite_check_tile_count(es_sqlite *store, es_store_finding finding, void *data,
                                       es_error *err);
+
+/* sqlite_snapshots.c */
+es_status es__sqlite_add_snapshot(es_store *base, es_snapshot_record *record, es_error *err);
+es_status es__sqlite_find_snapshot(bool *found, es_snapshot_record *out, es_store *base,
+                                   const es_stream_name *stream, const es_snapshot_wish *wish,
+                                   es_error *err);
+es_status es__sqlite_next_snapshot(bool *found, es_snapshot_record *at, es_store *base,
+                                   const es_stream_name *stream, es_error *err);
+es_status es__sqlite_drop_snapshots(int64_t *count, es_store *base, const es_stream_name *stream,
+                                    es_error *err);
+es_status es__sqlite_check_snapshots(es_sqlite *store, es_store_finding finding, void *data,
+                                     es_error *err);
 
 /* What a row of events has in the place of names. */
 typedef struct es_event_names {

@@ -114,7 +114,7 @@ static void check_pages(es_sqlite *store, es_store_finding finding, void *data) 
 /* ---- Parts ------------------------------------------------------------------------------------------------- */
 
 /* The longest first, so that whoever works beside it has the many small ones left. */
-enum { PART_PAGES, PART_SMALL_TABLES, PART_REPLIES, PART_INDEXES };
+enum { PART_PAGES, PART_SMALL_TABLES, PART_REPLIES, PART_SNAPSHOTS, PART_INDEXES };
 
 /* What is not many times the size of the events' names. */
 static es_status check_small_tables(es_sqlite *store, es_store_finding finding, void *data,
@@ -148,6 +148,9 @@ static es_status check_part(es_sqlite *store, int part, es_sums *sums, es_store_
   case PART_REPLIES:
     es__sqlite_integrity_check(store, "PRAGMA integrity_check(replies)", finding, data);
     return es__sqlite_check_replies(store, finding, data, err);
+  case PART_SNAPSHOTS:
+    es__sqlite_integrity_check(store, "PRAGMA integrity_check(snapshots)", finding, data);
+    return es__sqlite_check_snapshots(store, finding, data, err);
   default:
     es__sqlite_check_index(store, part - PART_INDEXES, sums, finding, data);
     return ES_OK;

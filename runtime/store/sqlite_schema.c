@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "store/sqlite.h"
 
-/* Tables are append-only. Triggers refuse UPDATE and DELETE; INSERT OR REPLACE deletes without firing a delete trigger, so
+/* Tables are append-only, but for snapshots. Triggers refuse UPDATE and DELETE; INSERT OR REPLACE deletes without firing a delete trigger, so
  * the insert guards refuse whatever would meet a row that is there: each id is the last + 1 and each unique key is new. */
 /* The guard of events says FAIL, as the insert does, and the table has no CHECK that calls a function: a statement that may
  * ABORT behind a trigger, or calls functions, makes SQLite journal every page it touches, which costs a quarter of an append.
@@ -130,8 +130,23 @@ static const char schema_1[] =
         "CREATE TRIGGER tiles_no_delete BEFORE DELETE ON tiles"
         " BEGIN SELECT raise(ABORT, 'tiles are append-only: no DELETE'); END;";
 
+/* Derived, and the only rows that are taken away again: no triggers. */
+static const char schema_2[] =
+    "CREATE TABLE snapshots ("
+    " stream_id INTEGER NOT NULL,"
+    " version INTEGER NOT NULL,"
+    " snapshot_id BLOB NOT NULL CHECK (length(snapshot_id) = 16),"
+    " position INTEGER NOT NULL,"
+    " event_hash BLOB NOT NULL CHECK (length(event_hash) = 32),"
+    " module_hash BLOB NOT NULL CHECK (length(module_hash) = 32),"
+    " created_at INTEGER NOT NULL,"
+    " state TEXT NOT NULL,"
+    " lists TEXT NOT NULL,"
+    " checksum BLOB NOT NULL CHECK (length(checksum) = 32)) STRICT;"
+    "CREATE UNIQUE INDEX snapshots_by_stream ON snapshots (stream_id, version);";
+
 /* migrations[v] makes version v + 1 out of version v; 0 is an empty file. */
-static const char *const migrations[] = {schema_1};
+static const char *const migrations[] = {schema_1, schema_2};
 
 int es__sqlite_schema_version(void) { return (int)(sizeof migrations / sizeof migrations[0]); }
 

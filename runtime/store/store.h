@@ -45,6 +45,41 @@ typedef struct es_reply_record {
 
 void es__reply_record_free(es_reply_record *record);
 
+/* A state that was folded from a stream, kept so that the next load begins behind it. Derived: it may be missing, and nothing
+ * but time is lost. Texts in a record handed out belong to it: es__snapshot_record_free(). */
+typedef struct es_snapshot_record {
+  uint8_t snapshot_id[ES_ID_SIZE];
+  es_stream_name stream;
+  int64_t version;                   /* of the last event that was folded */
+  uint8_t module_hash[ES_HASH_SIZE]; /* of what folded it */
+  int64_t created_at;
+  es_text state; /* canonical JSON */
+  es_text lists; /* what its JSON does not tell: es__lua_write_exact_json() */
+  /* Out: that event, to which the snapshot is bound */
+  int64_t position;
+  uint8_t event_hash[ES_HASH_SIZE];
+  uint8_t event_id[ES_ID_SIZE];
+  int64_t recorded_at;
+  const char *fault; /* why it cannot be used, in es__store_next_snapshot() only; NULL: it holds */
+  int64_t key;       /* the store's own */
+  char *text;        /* what the texts point into, or NULL */
+} es_snapshot_record;
+
+/* Of a stream the newest are kept: one to load from; one for when that is damaged or newer than what is asked for; and one that a
+ * module before the present one left, for when that comes back. */
+enum { ES_SNAPSHOTS_KEPT = 3 };
+
+void es__snapshot_record_free(es_snapshot_record *record);
+/* Copies the texts, so that the record owns them. */
+es_status es__snapshot_record_own(es_snapshot_record *record, es_error *err);
+
+/* Which snapshot: 0 or NULL where it does not matter. */
+typedef struct es_snapshot_wish {
+  int64_t to_version;
+  int64_t to_time; /* its event's recorded_at, inclusive */
+  const uint8_t *module_hash;
+} es_snapshot_wish;
+
 typedef struct es_commit {
   /* In: everything but position, version, recorded_at, previous_hash, hash. Out: those. Events of one stream follow each
    * other in version; different streams may be mixed. */
@@ -125,6 +160,14 @@ typedef struct es_store_kind {
   es_status (*checkpoint)(es_store_checkpoint *out, es_store *store, int64_t up_to, int64_t id,
                           es_error *err);
   es_status (*add_checkpoint)(es_store *store, int64_t size, es_text note, es_error *err);
+  es_status (*add_snapshot)(es_store *store, es_snapshot_record *record, es_error *err);
+  es_status (*find_snapshot)(bool *found, es_snapshot_record *out, es_store *store,
+                             const es_stream_name *stream, const es_snapshot_wish *wish,
+                             es_error *err);
+  es_status (*next_snapshot)(bool *found, es_snapshot_record *at, es_store *store,
+                             const es_stream_name *stream, es_error *err);
+  es_status (*drop_snapshots)(int64_t *count, es_store *store, const es_stream_name *stream,
+                              es_error *err);
   es_status (*visit)(es_store *store, int64_t after, int64_t to, es_sums *sums,
                      es_store_visitor visitor, void *data, es_error *err);
   es_status (*next_position)(int64_t *out, es_store *store, int64_t after, es_error *err);
@@ -216,6 +259,20 @@ es_status es__store_checkpoint(es_store_checkpoint *out, es_store *store, int64_
 /* Replaces a checkpoint by the one before it, so that from the last on all are seen. */
 es_status es__store_checkpoint_before(es_store_checkpoint *at, es_store *store, es_error *err);
 es_status es__store_add_checkpoint(es_store *store, int64_t size, es_text note, es_error *err);
+/* Snapshots (store/snapshots.c). Adding replaces one of the same version and drops those of the stream that are too many; a version
+ * that the stream does not have is ES_ERR_CONFLICT. Finding gives the newest that fulfils the wish, agrees with its checksum and
+ * is bound to an event that is there: others are passed over without a word. Neither adds inside begin/commit. */
+es_status es__store_add_snapshot(es_store *store, es_snapshot_record *record, es_error *err);
+es_status es__store_find_snapshot(bool *found, es_snapshot_record *out, es_store *store,
+                                  const es_stream_name *stream, const es_snapshot_wish *wish,
+                                  es_error *err);
+/* Replaces a record, all zero at first, by the one that follows it, of one stream or (NULL) of all, by version within a stream.
+ * A row that cannot be used comes too, with its fault; if nobody can tell its stream, without a name. */
+es_status es__store_next_snapshot(bool *found, es_snapshot_record *at, es_store *store,
+                                  const es_stream_name *stream, es_error *err);
+/* Of one stream, or (NULL) all. */
+es_status es__store_drop_snapshots(int64_t *count, es_store *store, const es_stream_name *stream,
+                                   es_error *err);
 es_status es__store_check(es_store *store, es_store_finding finding, void *data, es_error *err);
 void es__store_forget(es_store *store);
 /* The position of the first event behind `after`, whatever is between them; 0: there is none. */
@@ -239,6 +296,9 @@ es_status es__version_conflict(const es_condition *condition, int64_t actual_ver
 es_status es__next_version(const es_commit *commit, const es_event *event, int64_t actual_version,
                            es_error *err);
 es_status es__duplicate_event(const es_event *event, es_error *err);
+/* SHA-256 of all that a snapshot says, for kinds whose rows can be damaged. */
+es_status es__snapshot_checksum(uint8_t out[ES_HASH_SIZE], es_store *store,
+                                const es_snapshot_record *record, es_error *err);
 es_status es__time_conflict(const es_event *event, es_error *err);
 
 /* The cursor base: kinds embed it first so that es__store_next finds the kind. */
