@@ -14,6 +14,12 @@ local es = {}
 ---@field view? es.Rule who may read the state
 ---@field not_found? string the message of a missing aggregate
 ---@field upcast? table<string, (fun(data: table): table)[]> [1] turns version 1 of the data into 2, and so on
+---@field snapshot? es.SnapshotPolicy when its snapshots are taken by themselves, after a command
+
+---@class es.SnapshotPolicy one of these, or several
+---@field every? integer with each version that is a multiple of this
+---@field daily? true with the first command of a day (UTC)
+---@field bytes? integer when so many bytes of events' data came since the last
 
 ---@alias es.Fields table<string, string|es.schema.Type|boolean> "string", "integer?", or a type made by es.schema
 

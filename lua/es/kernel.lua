@@ -39,7 +39,7 @@ end
 
 local aggregate_keys = {
   name = "string", events = "table", initial = "function", apply = "table", commands = "table", upcast = "table",
-  view = "function", not_found = "string",
+  view = "function", not_found = "string", snapshot = "table",
 }
 local command_keys = {
   params = "table", allow = "function", decide = "function", exists = "any", dispatch = "string", description = "string",
@@ -168,6 +168,9 @@ local function register_aggregate(declaration, chunk_name)
     apply = declaration.apply or {}, upcast = declaration.upcast or {}, view = declaration.view,
     not_found = declaration.not_found or declaration.name .. " not found",
   }
+  if declaration.snapshot ~= nil then
+    compiled.snapshot = require "es.snapshot".check(where, declaration.snapshot, known)
+  end
   compiled.events = compile_events(where, declaration)
   for _, event_type in ipairs(sorted_keys(compiled.apply)) do
     if not compiled.events[event_type] then
@@ -186,14 +189,14 @@ local function register_aggregate(declaration, chunk_name)
     compiled.commands[name] = compile_command(where, name, declaration.commands[name])
   end
   kernel.aggregates[declaration.name] = compiled
+  return compiled
 end
 
 --- Takes what a module returned.
--- @return kind "aggregate" or "projection", and its name
+-- @return kind "aggregate" or "projection", its name, and an aggregate's policy for snapshots
 function kernel.register(declaration, chunk_name)
   if es.is_aggregate(declaration) then
-    register_aggregate(declaration, chunk_name)
-    return "aggregate", declaration.name
+    return "aggregate", declaration.name, register_aggregate(declaration, chunk_name).snapshot
   end
   if projection.is_projection(declaration) then
     if kernel.projections[declaration.name] then
@@ -209,7 +212,7 @@ function kernel.register(declaration, chunk_name)
 end
 
 local function describe_aggregate(aggregate)
-  local out = { module = aggregate.chunk_name, events = {}, commands = {} }
+  local out = { module = aggregate.chunk_name, events = {}, commands = {}, snapshot = aggregate.snapshot }
   for event_type, event in pairs(aggregate.events) do
     out.events[event_type] = { version = event.version, fields = schema.describe(event.schema) }
   end

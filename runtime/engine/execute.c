@@ -209,13 +209,16 @@ static es_status check_expected(const es_execution *execution, es_error *err) {
 static es_status try_once(attempt *self, es_reply **out, es_error *err) {
   es_execution *execution = &self->execution;
   es_runtime *rt = execution->rt;
-  es_fold fold = {.stream = execution->stream};
+  es_fold fold = {.stream = execution->stream,
+                  .module_hash = execution->module == NULL ? NULL : execution->module->hash};
 
   es__domain_watch(rt->domain, true); /* until something is stored */
   es_status status = es__fold(&fold, rt->domain, rt->store, err);
 
   if (status != ES_OK) return status;
   execution->version = fold.version;
+  execution->met_at = fold.last_recorded_at;
+  execution->met_bytes = fold.data_bytes;
   status = es__execution_start(execution, err);
   if (status == ES_OK && execution->version == 0) status = es__execution_missing(execution, err);
   if (status == ES_OK) status = authorize(self, err);
@@ -269,6 +272,28 @@ static es_status find_reply(attempt *self, es_reply **out, bool *found, es_error
   return status;
 }
 
+static int64_t day_of(int64_t time_us) {
+  const int64_t day_us = INT64_C(86400) * 1000000;
+  return time_us / day_us - (time_us % day_us < 0);
+}
+
+/* Whether what was just stored makes a snapshot due. Only what the command knows anyway is looked at, so that without a policy
+ * nothing is. */
+static bool makes_snapshot_due(const attempt *self, const es_reply *reply) {
+  const es_execution *execution = &self->execution;
+  const es_snapshot_policy *policy = &execution->module->snapshot;
+  int64_t count = (int64_t)execution->decided_count, met = execution->version;
+  int64_t bytes = execution->met_bytes;
+
+  if (execution->command->dry_run || reply->replayed || count == 0) return false;
+  if (policy->every > 0 && (met + count) / policy->every > met / policy->every) return true;
+  for (size_t i = 0; i < execution->decided_count; i++)
+    bytes += (int64_t)execution->decided[i].data.length;
+  if (policy->bytes > 0 && bytes >= policy->bytes) return true;
+  return policy->daily && met > 0 &&
+         day_of(self->events[count - 1].recorded_at) != day_of(execution->met_at);
+}
+
 /* Which aggregate and command a Lua error belongs to; the fold has named the stream's event already. */
 static void name_command(es_error *err, const es_command *command) {
   es__wrap(err, "%s/%s %s", command->aggregate_type, command->aggregate_id, command->command);
@@ -305,7 +330,7 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *given, es
                                        es__text(command->aggregate_id)};
   rt->execution = execution;
   execution->now = es__now(rt);
-  execution->module = es__modules_aggregate(&rt->modules, command->aggregate_type);
+  execution->module = es__modules_aggregate(&rt->modules, execution->stream.aggregate_type);
   take_identity(execution);
   es__domain_watch(rt->domain, true);
   status = es__execution_params(execution, err);
@@ -330,6 +355,7 @@ es_status es_execute(es_reply **out, es_runtime *rt, const es_command *given, es
   }
   rt->execution = NULL;
   es__domain_watch(rt->domain, false);
+  if (status == ES_OK && makes_snapshot_due(&self, *out)) es__snapshot_due(rt, &execution->stream);
   es__context_release(execution->context);
   attempt_free(&self);
   es__checkpoint_if_due(rt);
@@ -349,6 +375,7 @@ es_status es_transaction_commit(es_runtime *rt, es_error *err) {
   rt->in_transaction = false;
   es_status status = es__store_commit(rt->store, err);
   if (status != ES_OK) es__fold_forget(rt->domain);
+  es__snapshots_after_transaction(rt, status == ES_OK);
   es__checkpoint_if_due(rt);
   return status;
 }
@@ -358,4 +385,5 @@ void es_transaction_rollback(es_runtime *rt) {
   rt->in_transaction = false;
   es__store_rollback(rt->store);
   es__fold_forget(rt->domain); /* kept states may hold what was undone */
+  es__snapshots_after_transaction(rt, false);
 }

@@ -35,7 +35,9 @@ typedef struct es_execution {
   es_buf params;       /* canonical */
   es_buf new_ids;      /* what ctx.new_id() gave, so that a retry gets the same */
   size_t new_id_count; /* taken in this attempt */
-  int64_t version;     /* the stream met */
+  int64_t version;     /* the stream met, with … */
+  int64_t met_at;      /* … its last event's recorded_at, 0 without one */
+  int64_t met_bytes;   /* … and es_fold.data_bytes */
   es_buf text;         /* bytes of what was decided */
   es_decided *decided;
   size_t decided_count;
@@ -59,6 +61,9 @@ es_status es__execution_decide(es_execution *execution,
 /* Asks an aggregate's `view` rule about the state last folded. ES_ERR_DENIED when it refuses. */
 es_status es__view_authorize(es_runtime *rt, const es_stream_name *stream, int64_t version,
                              es_error *err);
+
+/* read.c. ES_ERR_NOT_FOUND in the aggregate's own words; its type is NUL-terminated. */
+es_status es__missing(es_runtime *rt, const es_stream_name *stream, es_error *err);
 
 /* reply.c */
 struct es_reply {

@@ -1,5 +1,6 @@
 /* fold: an aggregate's state from its events, through the module's apply, in bounded batches. The states folded last are kept
- * in the domain, so that the next command folds only what came since; what the store holds always decides. */
+ * in the domain, so that the next command folds only what came since; others begin with the store's newest snapshot that fits.
+ * What the events say always decides. */
 #include "engine/fold.h"
 
 #include <lauxlib.h>
@@ -12,7 +13,7 @@
 enum { FOLD_BATCH = 1024, STATES_KEPT = 256 };
 
 /* Registry slots: the state folded last, and the kept ones: two tables of up to STATES_KEPT each, by the stream's name;
- * when the younger is full it becomes the older. An entry is { state, version, recorded_at }. */
+ * when the younger is full it becomes the older. An entry is { state, version, recorded_at, data_bytes }. */
 static char state_key, younger_key, older_key, count_key;
 
 void es__fold_push_state(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key); }
@@ -20,9 +21,11 @@ void es__fold_push_state(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &stat
 typedef struct folding {
   es_fold *fold;
   char *aggregate_type; /* the stream's, NUL-terminated */
+  es_store *store;
+  es_snapshot_record snapshot; /* begun with; its texts are freed at the end */
   es_store_cursor *cursor;
   const es_event *event; /* at hand, for errors */
-  es_buf *text;          /* for rebuild_between */
+  es_buf *text, *lists;  /* for rebuild_between */
   bool done;
 } folding;
 
@@ -54,6 +57,8 @@ static bool take_kept(lua_State *L, folding *job) {
     fold->version = lua_tointeger(L, -1);
     lua_rawgeti(L, 4, 3);
     fold->last_recorded_at = lua_tointeger(L, -1);
+    lua_rawgeti(L, 4, 4);
+    fold->data_bytes = lua_tointeger(L, -1);
     lua_settop(L, 3);
     lua_pushnil(L);
     lua_rawset(L, 2);
@@ -77,13 +82,15 @@ static int keep_state(lua_State *L) {
   lua_pushinteger(L, count + 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &count_key);
   push_stream_key(L, &job->fold->stream);
-  lua_createtable(L, 3, 0);
+  lua_createtable(L, 4, 0);
   es__fold_push_state(L);
   lua_rawseti(L, -2, 1);
   lua_pushinteger(L, job->fold->version);
   lua_rawseti(L, -2, 2);
   lua_pushinteger(L, job->fold->last_recorded_at);
   lua_rawseti(L, -2, 3);
+  lua_pushinteger(L, job->fold->restart_count ? 0 : job->fold->data_bytes);
+  lua_rawseti(L, -2, 4);
   lua_rawset(L, -3);
   return 0;
 }
@@ -100,10 +107,41 @@ static int forget(lua_State *L) {
 
 void es__fold_forget(es_domain *domain) { es__domain_run(domain, forget, NULL, NULL); }
 
+static int push_snapshot(lua_State *L) {
+  const folding *job = lua_touserdata(L, 1);
+
+  es__lua_push_exact_json(L, job->snapshot.state, job->snapshot.lists);
+  return 1;
+}
+
+/* Begins with the store's newest snapshot that fits. One that cannot be read, or holds no state, is passed over like none: the
+ * events are always there. */
+static bool take_snapshot(lua_State *L, folding *job) {
+  es_fold *fold = job->fold;
+  es_snapshot_wish wish = {fold->to_version, fold->to_time, fold->module_hash};
+  bool found;
+
+  if (fold->module_hash == NULL ||
+      es__store_find_snapshot(&found, &job->snapshot, job->store, &fold->stream, &wish, NULL) !=
+          ES_OK ||
+      !found)
+    return false;
+  lua_pushcfunction(L, push_snapshot);
+  lua_pushlightuserdata(L, job);
+  bool read = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_istable(L, -1);
+  if (read) {
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+    fold->version = job->snapshot.version;
+    fold->last_recorded_at = job->snapshot.recorded_at;
+  }
+  lua_settop(L, 1);
+  return read;
+}
+
 static int start_state(lua_State *L) {
   folding *job = lua_touserdata(L, 1);
 
-  if (take_kept(L, job)) return 0;
+  if (take_kept(L, job) || take_snapshot(L, job)) return 0;
 
   es__kernel_push_function(L, "aggregate");
   lua_pushstring(L, job->aggregate_type);
@@ -199,8 +237,11 @@ static void apply_event(lua_State *L, folding *job) {
 
 static void rebuild_state(lua_State *L, folding *job) {
   es__buf_clear(job->text);
-  es__lua_write_json(L, 5, job->text, "state");
-  es__lua_push_json(L, job->text->data, job->text->length);
+  es__buf_clear(job->lists);
+  es__lua_write_exact_json(L, 5, job->text, job->lists, "state");
+  if (job->text->failed || job->lists->failed) luaL_error(L, "out of memory");
+  es__lua_push_exact_json(L, (es_text){job->text->data, job->text->length},
+                          (es_text){job->lists->data, job->lists->length});
   lua_replace(L, 5);
 }
 
@@ -234,6 +275,7 @@ static int fold_batch(lua_State *L) {
     fold->version = job->event->version;
     fold->last_recorded_at = job->event->recorded_at;
     fold->event_count++;
+    fold->data_bytes += (int64_t)job->event->data.length;
   }
   lua_settop(L, 5);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
@@ -261,13 +303,13 @@ static void name_event(es_error *err, const folding *job) {
 }
 
 es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *err) {
-  es_buf text = {0};
-  folding job = {.fold = fold, .text = &text};
+  es_buf text = {0}, lists = {0};
+  folding job = {.fold = fold, .store = store, .text = &text, .lists = &lists};
   es_filter filter = ES_FILTER_INIT;
   char *tenant = NULL, *id = NULL;
   es_status status;
 
-  fold->version = fold->last_recorded_at = fold->event_count = 0;
+  fold->version = fold->last_recorded_at = fold->event_count = fold->data_bytes = 0;
   job.aggregate_type = es__text_copy(fold->stream.aggregate_type);
   tenant = es__text_copy(fold->stream.tenant_id);
   id = es__text_copy(fold->stream.aggregate_id);
@@ -299,26 +341,45 @@ es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *
   if (status == ES_ERR_LUA) es__fold_forget(domain); /* kept states may be what filled the memory */
 done:
   es__store_cursor_close(job.cursor);
+  es__snapshot_record_free(&job.snapshot);
   es__buf_free(&text);
+  es__buf_free(&lists);
   free(job.aggregate_type);
   free(tenant);
   free(id);
   return status;
 }
 
+typedef struct writing {
+  es_buf *out;
+  es_buf *lists; /* NULL: only the JSON */
+} writing;
+
 static int write_state(lua_State *L) {
+  const writing *job = lua_touserdata(L, 1);
+
   es__fold_push_state(L);
-  es__lua_write_json(L, -1, lua_touserdata(L, 1), "state");
+  if (job->lists == NULL) {
+    es__lua_write_json(L, -1, job->out, "state");
+  } else {
+    es__lua_write_exact_json(L, -1, job->out, job->lists, "state");
+  }
   return 0;
 }
 
-es_status es__fold_write_state(es_buf *out, es_domain *domain, es_error *err) {
-  es_status status = es__domain_run(domain, write_state, out, err);
+es_status es__fold_write_exact(es_buf *out, es_buf *lists, es_domain *domain, es_error *err) {
+  writing job = {out, lists};
+  es_status status = es__domain_run(domain, write_state, &job, err);
 
-  if (status == ES_OK && out->failed) return es__no_memory(err);
+  if (status == ES_OK && (out->failed || (lists != NULL && lists->failed)))
+    return es__no_memory(err);
   if (status == ES_ERR_USAGE) { /* the module's fault, not the caller's */
     if (err != NULL) err->status = ES_ERR_LUA;
     return ES_ERR_LUA;
   }
   return status;
+}
+
+es_status es__fold_write_state(es_buf *out, es_domain *domain, es_error *err) {
+  return es__fold_write_exact(out, NULL, domain, err);
 }

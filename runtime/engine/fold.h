@@ -1,5 +1,6 @@
 /* fold: an aggregate's state from its events, through the module's apply, in bounded batches. The states folded last are kept in
- * the domain, so that the next command folds only what came since; what the store holds always decides. */
+ * the domain, so that the next command folds only what came since; others begin with the store's newest snapshot that fits. What
+ * the events say always decides. */
 #ifndef ES_ENGINE_FOLD_H
 #define ES_ENGINE_FOLD_H
 
@@ -13,12 +14,16 @@ typedef struct es_fold {
   int64_t to_time;    /* recorded_at up to and including; 0: all */
   int batch;          /* events a protected call; 0: 1,024 */
   bool fresh;         /* neither use nor keep a state: for checks and for the past */
+  const uint8_t *
+      module_hash; /* of what folds: a snapshot with it may be where folding begins; NULL: the first event is */
+  bool restart_count; /* what is kept has no data_bytes: a snapshot is being taken */
   bool
       rebuild_between; /* round-trip the state through JSON between batches: another insertion history, same value */
   /* out */
   int64_t version;
   int64_t last_recorded_at; /* 0 without events */
-  int64_t event_count;
+  int64_t event_count;      /* folded in this call */
+  int64_t data_bytes; /* of the events since the beginning, or the snapshot that was begun with */
 } es_fold;
 
 /* Folds the stream; the state is then es__fold_push_state(). Errors name stream, version and event. */
@@ -32,6 +37,9 @@ void es__fold_push_state(lua_State *L);
 
 /* Appends the last folded state as canonical JSON. ES_ERR_LUA when the module made a state that JSON cannot hold. */
 es_status es__fold_write_state(es_buf *out, es_domain *domain, es_error *err);
+
+/* The same exactly, as a snapshot has it: es__lua_write_exact_json(). */
+es_status es__fold_write_exact(es_buf *out, es_buf *lists, es_domain *domain, es_error *err);
 
 /* Pushes the event object of an event, its data brought to the declared version first. */
 void es__fold_push_event(lua_State *L, const es_event *event, void *unused);

@@ -1,9 +1,8 @@
-/* modules: the texts of a project's Lua modules, their hashes, and loading them into a domain state. */
+/* modules: the texts of a project's Lua modules and their hashes. Loading them is modules_load.c's. */
 #include "engine/modules.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <lauxlib.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,19 +12,8 @@
 #include "base/embedded.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "context/context.h"
 
-enum { MODULE_BYTES_MAX = 4 * 1024 * 1024, FOLDER_DEPTH_MAX = 8, MODULE_PATH_MAX = 200 };
-
-static char kernel_key, declarations_key;
-
-/* Tells of a module that failed, if somebody wants to hear it: then what goes on does so without it. */
-static es_status told(es_modules *modules, const char *path, es_status status, es_error *err) {
-  if (status == ES_OK || modules->watch.failed == NULL) return status;
-  modules->watch.failed(modules->watch.data, path, err);
-  es__error_clear(err);
-  return ES_OK;
-}
+enum { MODULE_BYTES_MAX = 4 * 1024 * 1024, FOLDER_DEPTH_MAX = 8 };
 
 /* ---- reading ---- */
 
@@ -101,7 +89,7 @@ static es_status missing_folder(const walk *at) {
   es__fail(at->err, ES_ERR_USAGE, "no_folder",
            "esrun.lua: %s names the folder %s, which is not there", at->named, at->root);
   es__hint(at->err, "correct its name in esrun.lua, or make the folder");
-  return told(at->modules, "esrun.lua", ES_ERR_USAGE, at->err);
+  return es__modules_told(at->modules, "esrun.lua", ES_ERR_USAGE, at->err);
 }
 
 static es_status closed_folder(const walk *at, const char *path) {
@@ -110,7 +98,7 @@ static es_status closed_folder(const walk *at, const char *path) {
   es__fail(at->err, ES_ERR_OTHER, "cannot_read", "cannot read the folder %s: %s", path,
            strerror(why));
   if (why == EACCES) es__hint(at->err, "run as its owner, or: chmod u+rx %s", path);
-  return told(at->modules, at->label, ES_ERR_OTHER, at->err);
+  return es__modules_told(at->modules, at->label, ES_ERR_OTHER, at->err);
 }
 
 static es_status found_module(const walk *at, const char *relative) {
@@ -118,7 +106,7 @@ static es_status found_module(const walk *at, const char *relative) {
   es_status status = read_module(at, relative);
 
   snprintf(shown, sizeof shown, "%s/%s", at->label, relative);
-  return told(at->modules, shown, status, at->err);
+  return es__modules_told(at->modules, shown, status, at->err);
 }
 
 /* A link to a folder above would go on for ever. */
@@ -126,7 +114,7 @@ static es_status too_deep(const walk *at, const char *path) {
   es__fail(at->err, ES_ERR_USAGE, "path_too_deep",
            "%s: there are more than %d folders below another", path, FOLDER_DEPTH_MAX);
   es__hint(at->err, "move it up, or remove a link that leads back");
-  return told(at->modules, at->label, ES_ERR_USAGE, at->err);
+  return es__modules_told(at->modules, at->label, ES_ERR_USAGE, at->err);
 }
 
 static es_status walk_folder(const walk *at, const char *relative, int depth) {
@@ -207,7 +195,7 @@ static es_status take_source(es_modules *modules, const es_module_source *source
   if (path == NULL || source->text == NULL)
     return bad_source(err, path == NULL ? "" : path, "bad_module", "it needs a path and a text");
   bool library = in_folder(path, "lib/");
-  if (!is_lua_file(path) || strlen(path) > MODULE_PATH_MAX ||
+  if (!is_lua_file(path) || strlen(path) > ES__MODULE_PATH_MAX ||
       !(library || in_folder(path, "aggregates/") || in_folder(path, "projections/")))
     return bad_source(err, path, "bad_module", "the path is not of the right form");
   if (length == 0) length = strlen(source->text);
@@ -304,191 +292,4 @@ void es__modules_free(es_modules *modules) {
   }
   free(modules->items);
   *modules = (es_modules){0};
-}
-
-/* ---- loading ---- */
-
-static es_status find_library(void *data, const char *name, char **source, size_t *length,
-                              char *chunk_name, size_t chunk_name_size, es_error *err) {
-  const es_modules *modules = data;
-  char path[MODULE_PATH_MAX];
-
-  for (size_t i = 0; i < modules->count; i++) {
-    const es_module *module = &modules->items[i];
-    if (module->require_name == NULL || strcmp(module->require_name, name) != 0) continue;
-    *source = es__text_copy((es_text){module->text, module->length});
-    if (*source == NULL) return es__no_memory(err);
-    *length = module->length;
-    snprintf(chunk_name, chunk_name_size, "%s", module->chunk_name);
-    return ES_OK;
-  }
-  snprintf(path, sizeof path, "%s", name);
-  for (char *at = path; *at != '\0'; at++) {
-    if (*at == '.') *at = '/';
-  }
-  return es__fail(err, ES_ERR_NOT_FOUND, "unknown_module", "no library folder (lib/) has %s.lua",
-                  path);
-}
-
-typedef struct loading {
-  es_modules *modules;
-  size_t index;
-  const char *kind; /* out: points to Lua memory, used at once */
-} loading;
-
-static int context_owns(lua_State *L) {
-  size_t length;
-  const char *key = luaL_checklstring(L, 1, &length);
-  lua_pushboolean(L, es__context_owns(key, length));
-  return 1;
-}
-
-/* source(chunk name) -> the module's text, or nil */
-static int source_of(lua_State *L) {
-  const es_modules *modules = lua_touserdata(L, lua_upvalueindex(1));
-  const char *name = luaL_checkstring(L, 1);
-
-  for (size_t i = 0; i < modules->count; i++) {
-    const es_module *module = &modules->items[i];
-    if (strcmp(module->chunk_name, name) == 0)
-      return lua_pushlstring(L, module->text, module->length), 1;
-  }
-  return 0;
-}
-
-static int prepare_state(lua_State *L) {
-  es__domain_push_builtin(L, "es.place");
-  lua_pushvalue(L, 1);
-  lua_pushcclosure(L, source_of, 1);
-  lua_setfield(L, -2, "source");
-  es__domain_push_builtin(L, "es.kernel");
-  lua_pushcfunction(L, context_owns);
-  lua_setfield(L, -2, "context_owns");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &kernel_key);
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &declarations_key);
-  return 0;
-}
-
-/* A shipped projection steps back when the project declares one of its name. */
-static bool is_replaced(lua_State *L, const es_module *module) {
-  char name[ES_PROJECT_LIST_MAX * 8];
-  const char *base = strrchr(module->chunk_name, '/') + 1;
-
-  if (!module->shipped) return false;
-  snprintf(name, sizeof name, "%.*s", (int)(strlen(base) - 4), base);
-  es__kernel_push(L);
-  lua_getfield(L, -1, "projections");
-  bool taken = lua_getfield(L, -1, name) != LUA_TNIL;
-  lua_pop(L, 3);
-  return taken;
-}
-
-static int load_one(lua_State *L) {
-  loading *job = lua_touserdata(L, 1);
-  es_module *module = &job->modules->items[job->index];
-
-  if (is_replaced(L, module)) return 0; /* or loaded before */
-  es__kernel_push_function(L, "register");
-  es__domain_load(L, module->text, module->length, module->chunk_name);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &declarations_key);
-  lua_pushvalue(L, -2);
-  lua_setfield(L, -2, module->chunk_name);
-  lua_pop(L, 1);
-  lua_pushstring(L, module->chunk_name);
-  lua_call(L, 2, 2);
-  module->is_projection = strcmp(luaL_checkstring(L, -2), "projection") == 0;
-  if (module->name == NULL) {
-    module->name = strdup(luaL_checkstring(L, -1));
-    if (module->name == NULL) luaL_error(L, "out of memory");
-  }
-  return 0;
-}
-
-/* Nothing may require it, and then nobody would ever hear of its mistake. */
-static int compile_one(lua_State *L) {
-  const loading *job = lua_touserdata(L, 1);
-  const es_module *module = &job->modules->items[job->index];
-
-  es__domain_compile(L, module->text, module->length, module->chunk_name);
-  return 0;
-}
-
-static bool is_library(const es_module *module) { return module->require_name != NULL; }
-
-/* Most programs that run a command or show a state never ask for these, and they come with the runtime, so that nobody waits
- * for their mistakes. */
-static bool can_wait(const es_module *module) {
-  return module->shipped && strncmp(module->chunk_name, "projections/", 12) == 0;
-}
-
-/* Library modules load when they are required. One that a program gave must compile; so must all while somebody watches. */
-static bool is_due(const es_modules *modules, const es_module *module, bool waiting) {
-  if (module->failed) return false;
-  if (!is_library(module)) return can_wait(module) == waiting;
-  return !waiting && (module->given || modules->watch.failed != NULL);
-}
-
-static es_status load_all(es_domain *domain, es_modules *modules, bool waiting, es_error *err) {
-  lua_State *L = es__domain_state(domain);
-  es_status status = ES_OK;
-
-  lua_gc(L, LUA_GCSTOP); /* what a module declares stays; memory limits collect all the same */
-  for (size_t i = 0; i < modules->count && status == ES_OK; i++) {
-    loading job = {modules, i, NULL};
-    es_module *module = &modules->items[i];
-    if (!is_due(modules, module, waiting)) continue;
-    status = es__domain_run(domain, is_library(module) ? compile_one : load_one, &job, err);
-    module->failed = status != ES_OK;
-    status = told(modules, module->chunk_name, status, err);
-  }
-  lua_gc(L, LUA_GCRESTART);
-  return status;
-}
-
-es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain_options *limits,
-                           es_error *err) {
-  es_domain_options options = *limits;
-  es_domain *domain = NULL;
-  es_status status;
-
-  *out = NULL;
-  options.find_module = find_library;
-  options.find_module_data = modules;
-  status = es__domain_new(&domain, &options, err);
-  if (status == ES_OK) status = es__domain_run(domain, prepare_state, modules, err);
-  if (status == ES_OK) status = load_all(domain, modules, false, err);
-  if (status != ES_OK) {
-    es__domain_free(domain);
-    return status;
-  }
-  *out = domain;
-  return ES_OK;
-}
-
-es_status es__modules_load_rest(es_domain *domain, es_modules *modules, es_error *err) {
-  return load_all(domain, modules, true, err);
-}
-
-void es__kernel_push(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &kernel_key); }
-
-void es__kernel_push_function(lua_State *L, const char *name) {
-  es__kernel_push(L);
-  lua_getfield(L, -1, name);
-  lua_remove(L, -2);
-}
-
-void es__declaration_push(lua_State *L, const es_module *module) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &declarations_key);
-  lua_getfield(L, -1, module->chunk_name);
-  lua_remove(L, -2);
-}
-
-const es_module *es__modules_aggregate(const es_modules *modules, const char *aggregate_type) {
-  for (size_t i = 0; i < modules->count; i++) {
-    const es_module *module = &modules->items[i];
-    if (module->name != NULL && !module->is_projection && strcmp(module->name, aggregate_type) == 0)
-      return module;
-  }
-  return NULL;
 }

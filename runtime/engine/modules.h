@@ -7,6 +7,15 @@
 #include "ledger/chain.h"
 #include "lua/domain.h"
 
+enum { ES__MODULE_PATH_MAX = 200 };
+
+/* When a snapshot of an aggregate is taken by itself; all zero: never. */
+typedef struct es_snapshot_policy {
+  int64_t every; /* with each version that is a multiple of this, or the commit that passes it */
+  int64_t bytes; /* when so many bytes of events' data were folded since the last */
+  bool daily;    /* with the first commit of a day, by recorded_at in UTC */
+} es_snapshot_policy;
+
 /* One file that declares an aggregate or a projection. */
 typedef struct es_module {
   char *chunk_name;   /* "aggregates/document.lua" */
@@ -18,8 +27,9 @@ typedef struct es_module {
   char *
       name; /* of what it declares; NULL until loaded, or when a project's own declaration replaced it */
   bool is_projection;
-  bool failed;                /* and was told of: it is left out */
-  uint8_t hash[ES_HASH_SIZE]; /* over its text, the library modules' and the runtime's version */
+  es_snapshot_policy snapshot; /* of the aggregate */
+  bool failed;                 /* and was told of: it is left out */
+  uint8_t hash[ES_HASH_SIZE];  /* over its text, the library modules' and the runtime's version */
 } es_module;
 
 /* Who is told of modules that fail, as es_options says; then they are left out. All zero: the first one ends it. */
@@ -40,6 +50,10 @@ es_status es__modules_read(es_modules *out, const es_settings *settings,
                            const es_module_source *sources, size_t source_count, es_chain *chain,
                            es_error *err);
 void es__modules_free(es_modules *modules);
+/* Tells of a module that failed, if somebody wants to hear it: then what goes on does so without it, ES_OK. */
+es_status es__modules_told(es_modules *modules, const char *path, es_status status, es_error *err);
+
+/* modules_load.c */
 
 /* A new domain state with every module loaded and checked but the shipped projections: modules->items[].name is filled in. */
 es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain_options *limits,
@@ -54,6 +68,6 @@ void es__kernel_push_function(lua_State *L, const char *name);
 void es__declaration_push(lua_State *L, const es_module *module);
 
 /* The module that declares an aggregate, or NULL. */
-const es_module *es__modules_aggregate(const es_modules *modules, const char *aggregate_type);
+const es_module *es__modules_aggregate(const es_modules *modules, es_text aggregate_type);
 
 #endif

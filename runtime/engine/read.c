@@ -13,10 +13,6 @@ struct es_cursor {
   es_store_cursor *cursor;
 };
 
-static bool is_operator(const es_runtime *rt) {
-  return rt->context != NULL && rt->context->operator_scope;
-}
-
 static es_status check_id(const char *what, const char *id, es_error *err) {
   uint8_t parsed[ES_ID_SIZE];
 
@@ -38,7 +34,7 @@ es_status es_read(es_cursor **out, es_runtime *rt, const es_filter *filter, es_e
     status = es__take_options(&scoped, filter, sizeof scoped, "ES_FILTER_INIT", err);
     if (status != ES_OK) return status;
   }
-  if (!is_operator(rt)) {
+  if (!es__is_operator(rt)) {
     scoped.tenant_id =
         rt->context != NULL && rt->context->tenant_id != NULL ? rt->context->tenant_id : ES_NONE;
   }
@@ -113,15 +109,19 @@ done:
 }
 
 static int not_found(lua_State *L) {
-  const es_fold *fold = lua_touserdata(L, 1);
+  const es_stream_name *stream = lua_touserdata(L, 1);
   es_error err = ES_ERROR_INIT;
 
   es__kernel_push_function(L, "aggregate");
-  lua_pushstring(L, fold->stream.aggregate_type.data);
+  lua_pushstring(L, stream->aggregate_type.data);
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "not_found");
   es__fail(&err, ES_ERR_NOT_FOUND, "not_found", "%s", lua_tostring(L, -1));
   es__domain_raise(L, &err);
+}
+
+es_status es__missing(es_runtime *rt, const es_stream_name *stream, es_error *err) {
+  return es__domain_run(rt->domain, not_found, (void *)stream, err);
 }
 
 static es_status load(char **out, es_runtime *rt, const char *aggregate_type,
@@ -144,15 +144,16 @@ static es_status load(char **out, es_runtime *rt, const char *aggregate_type,
   }
   fold.to_version = options.at_version;
   fold.to_time = options.at_time;
+  fold.module_hash = es__module_hash(rt, fold.stream.aggregate_type);
   status = es__fold(&fold, rt->domain, rt->store, err);
   if (status != ES_OK) return status;
-  if (fold.version == 0) return es__domain_run(rt->domain, not_found, &fold, err);
+  if (fold.version == 0) return es__missing(rt, &fold.stream, err);
   if (fold.to_version > fold.version && fold.to_time == 0) {
     return es__fail(err, ES_ERR_NOT_FOUND, "no_such_version",
                     "%s/%s is at version %lld and has no version %lld", aggregate_type,
                     aggregate_id, (long long)fold.version, (long long)fold.to_version);
   }
-  if (!is_operator(rt)) {
+  if (!es__is_operator(rt)) {
     status = es__view_authorize(rt, &fold.stream, fold.version, err);
     if (status != ES_OK) return status;
   }

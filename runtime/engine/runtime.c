@@ -175,6 +175,7 @@ void es_close(es_runtime *rt) {
   es__chain_free(rt->chain);
   es__context_release(rt->context);
   es__settings_free(&rt->settings);
+  es__buf_free(&rt->snapshots_due);
   es__buf_free(&rt->append_text);
   free(rt->store_path);
   free(rt);

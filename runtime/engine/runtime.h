@@ -30,6 +30,7 @@ struct es_runtime {
   bool in_transaction;
   int import_count;               /* imports under way: their mappings live in the domain state */
   struct es_execution *execution; /* the command at hand, or NULL */
+  es_buf snapshots_due;           /* streams of the open transaction: snapshot.c */
   es_buf append_text; /* canonical texts of the events last appended without a command */
   char *store_path;   /* NULL: in memory */
   bool store_given;   /* named at opening, not by the settings */
@@ -39,6 +40,16 @@ struct es_runtime {
 };
 
 static inline int64_t es__now(es_runtime *rt) { return rt->ids.clock(rt->ids.clock_data); }
+
+static inline bool es__is_operator(const es_runtime *rt) {
+  return rt->context != NULL && rt->context->operator_scope;
+}
+
+/* What folds streams of the type, as snapshots and metadata name it; NULL: no module does. */
+static inline const uint8_t *es__module_hash(const es_runtime *rt, es_text aggregate_type) {
+  const es_module *module = es__modules_aggregate(&rt->modules, aggregate_type);
+  return module == NULL ? NULL : module->hash;
+}
 
 /* A context's tenant as text (none without one), and that in force. */
 static inline es_text es__context_tenant(const es_context *context) {
@@ -63,6 +74,11 @@ es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, 
 void es__checkpoint_if_due(es_runtime *rt);
 void es__checkpoint_at_end(es_runtime *rt);
 void es__signer_free(struct es_signer *signer);
+
+/* snapshot.c. After a commit to a stream that made a snapshot of it due: takes it, or with the end of the transaction. What fails is
+ * logged, never the caller's trouble. */
+void es__snapshot_due(es_runtime *rt, const es_stream_name *stream);
+void es__snapshots_after_transaction(es_runtime *rt, bool committed);
 
 /* The options of whoever opens a runtime or looks at its files; ES_ERR_USAGE for NULL and for a store without a name. */
 es_status es__open_options(es_options *out, const es_options *given, es_error *err);

@@ -393,6 +393,8 @@ ES_API es_status es_append(es_runtime *rt, es_event *events, size_t count, unsig
 
 /* ---- Reading ----------------------------------------------------------------------------------------------- */
 
+/* An aggregate's state begins with the newest snapshot that fits (see below), if there is one, and folds the events behind it: for
+ * es_load() and for commands. */
 typedef struct es_load_options {
   size_t size;
   int64_t at_version; /* 0: the newest */
@@ -464,6 +466,65 @@ typedef bool (*es_row)(void *data, const char *row, size_t length);
 /* Runs a projection's named query for the context's tenant. params_json is an object, NULL: {}. */
 ES_API es_status es_query(es_runtime *rt, const char *projection, const char *query,
                           const char *params_json, es_row row, void *row_data, es_error *err);
+
+/* ---- Snapshots --------------------------------------------------------------------------------------------- */
+
+/* A snapshot is a state that was folded, kept beside the events so that loading a long stream begins there. It is derived: any may
+ * be dropped, and only time is lost. It fits when it agrees with its checksum, the event that it ends with is in the stream with
+ * the hash that it had, and it was folded by the module as it is now (its text, the library modules and this library's version);
+ * others are passed over. Of a stream the newest three are kept. An aggregate that declares `snapshot` has them taken by
+ * es_execute(), after the commit: what fails then is logged ("snapshot_failed"). Not inside a transaction or a command. */
+typedef struct es_snapshot_report {
+  uint8_t snapshot_id[ES_ID_SIZE]; /* UUIDv7 */
+  int64_t version;                 /* of the stream, which it ends with */
+  int64_t position;                /* of that event */
+  uint8_t event_id[ES_ID_SIZE];    /* of that event: the snapshot is as of it */
+  int64_t byte_count;              /* of the state's JSON */
+} es_snapshot_report;
+
+/* Takes one of the context's tenant's aggregate as it is now; one of the same version is replaced. A missing stream is
+ * ES_ERR_NOT_FOUND; a state that would not come back as it is, ES_ERR_LUA with the path: "not_json", or "shared_table" for a table
+ * that stands in it twice. */
+ES_API es_status es_snapshot(es_snapshot_report *out, es_runtime *rt, const char *aggregate_type,
+                             const char *aggregate_id, es_error *err);
+
+typedef struct es_snapshot_options {
+  size_t size;
+  const char *aggregate_type; /* NULL: all */
+  int64_t min_events; /* how many events a stream must have behind its newest that fits; 0: 1 */
+  /* Told of each stream whose snapshot could not be taken, tenant_id NULL for none; the others are. May be NULL; may not call the
+   * runtime. */
+  void (*failed)(void *failed_data, const char *tenant_id, const char *aggregate_type,
+                 const char *aggregate_id, const es_error *err);
+  void *failed_data;
+  es_progress progress; /* counts events; may be NULL */
+  void *progress_data;
+} es_snapshot_options;
+
+#define ES_SNAPSHOT_INIT                                                                           \
+  { .size = sizeof(es_snapshot_options) }
+
+typedef struct es_snapshots_report {
+  int64_t stream_count; /* looked at */
+  int64_t taken_count;
+  int64_t failed_count;
+} es_snapshots_report;
+
+/* Takes one of each stream of the context's tenant, or with operator scope of every tenant, that has enough events. Failures of
+ * the domain's code are told and counted, and the first is returned at the end. options may be NULL. */
+ES_API es_status es_snapshot_all(es_snapshots_report *out, es_runtime *rt,
+                                 const es_snapshot_options *options, es_error *err);
+
+/* Hands over each snapshot of one aggregate, or (type and id NULL) of the context's tenant, or with operator scope of every tenant,
+ * as a JSON object: snapshot_id, tenant_id, aggregate_type, aggregate_id, version, position, event_id, created_at, bytes, and
+ * `unfit`, null or why nobody uses it. Returning false ends it. */
+ES_API es_status es_snapshots(es_runtime *rt, const char *aggregate_type, const char *aggregate_id,
+                              es_row row, void *row_data, es_error *err);
+
+/* Takes away those of one aggregate, or (type and id NULL) all of the store, for which operator scope is needed: else
+ * ES_ERR_DENIED. *count (may be NULL) says how many there were. */
+ES_API es_status es_snapshots_drop(int64_t *count, es_runtime *rt, const char *aggregate_type,
+                                   const char *aggregate_id, es_error *err);
 
 /* ---- Checking ---------------------------------------------------------------------------------------------- */
 
@@ -549,8 +610,9 @@ typedef struct es_replay_report {
   int64_t event_count;
 } es_replay_report;
 
-/* Folds every stream of aggregates that a module declares. With `check`, ES_ERR_INTEGRITY names the first stream,
- * version and path that differ between two replays. options may be NULL. */
+/* Folds every stream of aggregates that a module declares, from its first event. With `check`, ES_ERR_INTEGRITY names the first
+ * stream, version and path that differ between two replays, or between a snapshot that loading would use and what the events
+ * say. options may be NULL. */
 ES_API es_status es_replay(es_replay_report *out, es_runtime *rt, const es_replay_options *options,
                            es_error *err);
 

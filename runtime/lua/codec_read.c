@@ -19,6 +19,7 @@ enum {
 struct frame {
   int slot;
   bool is_object;
+  bool is_plain; /* a list without the array metatable */
   bool has_table;
   int pending;       /* members or elements above the slot */
   lua_Integer count; /* elements in the table */
@@ -29,7 +30,8 @@ struct frame {
 struct input {
   es_json_reader reader;
   es_codec *codec;
-  int names; /* stack index of the codec's Lua table */
+  int names;     /* stack index of the codec's Lua table */
+  es_text lists; /* what is left of es__lua_push_exact_json()'s */
 };
 
 static void make_table(lua_State *L, struct frame *frame) {
@@ -37,8 +39,10 @@ static void make_table(lua_State *L, struct frame *frame) {
     lua_createtable(L, 0, frame->pending);
   } else {
     lua_createtable(L, frame->pending, 0);
-    es__lua_push_array_metatable(L);
-    lua_setmetatable(L, -2);
+    if (!frame->is_plain) {
+      es__lua_push_array_metatable(L);
+      lua_setmetatable(L, -2);
+    }
   }
   lua_replace(L, frame->slot);
   frame->has_table = true;
@@ -143,6 +147,13 @@ static void push_scalar(lua_State *L, const es_json_token *token) {
   }
 }
 
+/* Whether the list that begins was written of a table without the array metatable. */
+static bool take_plain(struct input *input) {
+  if (input->lists.length == 0) return false;
+  input->lists.length--;
+  return *input->lists.data++ == '0';
+}
+
 static es_status read_all(lua_State *L, struct input *input, es_error *err) {
   es_json_reader *reader = &input->reader;
   struct frame frames[ES_JSON_OWN_DEPTH];
@@ -158,7 +169,9 @@ static es_status read_all(lua_State *L, struct input *input, es_error *err) {
       luaL_checkstack(L, ROOM, "no room to read JSON");
       lua_pushnil(L); /* the table's place */
       frames[reader->depth - 1] =
-          (struct frame){.slot = lua_gettop(L), .is_object = token.kind == ES_JSON_OBJECT_BEGIN};
+          (struct frame){.slot = lua_gettop(L),
+                         .is_object = token.kind == ES_JSON_OBJECT_BEGIN,
+                         .is_plain = token.kind == ES_JSON_ARRAY_BEGIN && take_plain(input)};
       continue;
     case ES_JSON_KEY:
       status = push_name(L, &frames[reader->depth - 1], input, &token, err);
@@ -176,13 +189,14 @@ static es_status read_all(lua_State *L, struct input *input, es_error *err) {
   }
 }
 
-static void push_json(lua_State *L, const char *text, size_t length, bool own) {
+static void push_json(lua_State *L, const char *text, size_t length, es_text lists, bool own) {
   struct input input;
   es_error error;
 
   luaL_checkstack(L, 6, "no room to read JSON"); /* for a scalar; a container sees to itself */
   input.codec = es__lua_codec_names(L);
   input.names = lua_gettop(L);
+  input.lists = lists;
   if (own)
     es__json_reader_init_own(&input.reader, text, length);
   else
@@ -194,9 +208,13 @@ static void push_json(lua_State *L, const char *text, size_t length, bool own) {
 }
 
 void es__lua_push_json(lua_State *L, const char *text, size_t length) {
-  push_json(L, text, length, false);
+  push_json(L, text, length, (es_text){NULL, 0}, false);
 }
 
 void es__lua_push_own_json(lua_State *L, const char *text, size_t length) {
-  push_json(L, text, length, true);
+  push_json(L, text, length, (es_text){NULL, 0}, true);
+}
+
+void es__lua_push_exact_json(lua_State *L, es_text text, es_text lists) {
+  push_json(L, text.data, text.length, lists, false);
 }

@@ -36,7 +36,8 @@ struct frame {
 struct writer {
   lua_State *L;
   es_buf *out;
-  size_t start; /* where this value starts in `out` */
+  size_t start;  /* where this value starts in `out` */
+  es_buf *lists; /* es__lua_write_exact_json()'s, or NULL */
   const char *root;
   es_codec *codec;
   size_t member_count;
@@ -269,6 +270,8 @@ static void open_table(struct writer *writer) {
   collect_keys(&keys, writer, slot);
   if (is_array && keys.names > 0) refuse_mixed(writer, first_member);
   check_list(writer, &keys, slot);
+  if (writer->lists != NULL && (is_array || keys.indexes > 0))
+    es__buf_byte(writer->lists, is_array ? '1' : '0');
   is_array = is_array || keys.indexes > 0;
   if (keys.names > 1) sort_members(writer->codec->members + first_member, keys.names);
   writer->frames[writer->depth++] =
@@ -363,7 +366,7 @@ static bool next_value(struct writer *writer) {
   return false;
 }
 
-void es__lua_write_json(lua_State *L, int index, es_buf *out, const char *root) {
+static void write_json(lua_State *L, int index, es_buf *out, es_buf *lists, const char *root) {
   struct writer writer;
 
   index = lua_absindex(L, index);
@@ -371,6 +374,7 @@ void es__lua_write_json(lua_State *L, int index, es_buf *out, const char *root) 
   writer.L = L;
   writer.out = out;
   writer.start = out->length;
+  writer.lists = lists;
   writer.root = root;
   writer.codec = es__lua_codec(L);
   writer.member_count = 0;
@@ -394,4 +398,18 @@ void es__lua_write_json(lua_State *L, int index, es_buf *out, const char *root) 
     writer.codec->members = NULL;
     writer.codec->member_capacity = 0;
   }
+}
+
+void es__lua_write_json(lua_State *L, int index, es_buf *out, const char *root) {
+  write_json(L, index, out, NULL, root);
+}
+
+void es__lua_write_exact_json(lua_State *L, int index, es_buf *out, es_buf *lists,
+                              const char *root) {
+  size_t start = lists->length;
+
+  write_json(L, index, out, lists, root);
+  if (!lists->failed && lists->length > start &&
+      memchr(lists->data + start, '0', lists->length - start) == NULL)
+    lists->length = start;
 }

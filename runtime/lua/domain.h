@@ -91,6 +91,13 @@ void es__lua_push_own_json(lua_State *L, const char *text, size_t length);
  * the protected call. */
 void es__lua_write_json(lua_State *L, int index, es_buf *out, const char *root);
 
+/* The same pair for a state that is kept, which must come back as it was: canonical JSON does not tell whether a list that is not
+ * empty carries the array metatable, which shows once it is emptied. *lists, appended to by the writer, tells it of each list of
+ * the text in order, '0' for one without, and is empty when all carry it. */
+void es__lua_write_exact_json(lua_State *L, int index, es_buf *out, es_buf *lists,
+                              const char *root);
+void es__lua_push_exact_json(lua_State *L, es_text text, es_text lists);
+
 void es__lua_push_null(lua_State *L); /* es.null */
 bool es__lua_is_null(lua_State *L, int index);
 void es__lua_push_array_metatable(lua_State *L);
