@@ -8,6 +8,7 @@ local annotate = {}
 annotate.FILES = {
   { source = "lua/esrun/init.lua", target = "esrun.lua", module = "esrun", of = { esrun = "esrun" }, returns = "esrun" },
   { source = "lua/esrun/runtime.lua", target = "esrun/runtime.lua", of = { Runtime = "Runtime" }, returns = "Runtime" },
+  { source = "lua/esrun/snapshots.lua", target = "esrun/snapshots.lua", of = { Runtime = "Runtime" }, returns = "Runtime" },
   { source = "lua/esrun/context.lua", target = "esrun/context.lua", of = { of = "Context", Context = "Context" },
     returns = "Context" },
   { source = "lua/esrun/actor.lua", target = "esrun/actor.lua", of = { actor = "actor" }, returns = "actor" },

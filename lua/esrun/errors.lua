@@ -1,4 +1,5 @@
--- esrun.errors: the error value of the few calls that raise (iterators, es.context.run): a table that reads as its message.
+-- esrun.errors: the error value of the few calls that raise (iterators, es.context.run): a table that reads as its message; and
+-- misuse of a function, which raises at its caller.
 
 local errors = {}
 
@@ -32,6 +33,33 @@ function errors.check_function(what, f)
   local of = getmetatable(f)
   if type(f) ~= "function" and not (type(of) == "table" and of.__call) then
     error(("%s: function expected, got %s"):format(what, type(f)), 3)
+  end
+end
+
+--- Takes "TYPE/ID" or { type, id } apart; raises at the caller's caller for what is neither.
+---@param what string names the function
+---@return string aggregate_type
+---@return string aggregate_id
+function errors.check_target(target, what)
+  local aggregate_type, aggregate_id
+  if type(target) == "string" then
+    aggregate_type, aggregate_id = target:match("^([^/]+)/(.+)$")
+  elseif type(target) == "table" then
+    aggregate_type, aggregate_id = target[1], target[2]
+  end
+  if type(aggregate_type) ~= "string" or type(aggregate_id) ~= "string" then
+    error(("%s: target expected as \"TYPE/ID\" or { type, id }"):format(what), 3)
+  end
+  return aggregate_type, aggregate_id
+end
+
+--- Raises at the caller's caller for options that are none, or that nobody knows.
+---@param known table<string, true>
+---@param what string names the function
+function errors.check_options(options, known, what)
+  if type(options) ~= "table" then error(("%s: table expected, got %s"):format(what, type(options)), 3) end
+  for name in pairs(options) do
+    if not known[name] then error(("%s: unknown option '%s'"):format(what, tostring(name)), 3) end
   end
 end
 

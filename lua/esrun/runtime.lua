@@ -14,9 +14,10 @@ local Runtime = {}
 local meta = { __name = "esrun runtime" }
 local runtime = {}
 
--- `es.audit` is made when it is first asked for.
+-- What few programs need is made when it is first asked for: `es.audit`, and the methods of esrun.snapshots.
 function meta.__index(self, name)
-  if name ~= "audit" then return Runtime[name] end
+  if Runtime[name] then return Runtime[name] end
+  if name ~= "audit" then return require "esrun.snapshots"[name] end
   local audit = require("esrun.audit").new(self)
   rawset(self, name, audit)
   return audit
@@ -41,26 +42,6 @@ function runtime.frames_left()
   local count = frames_left
   for one in pairs(open) do count = count + depth_of(one) end
   return count
-end
-
-local function check_target(target, what)
-  local aggregate_type, aggregate_id
-  if type(target) == "string" then
-    aggregate_type, aggregate_id = target:match("^([^/]+)/(.+)$")
-  elseif type(target) == "table" then
-    aggregate_type, aggregate_id = target[1], target[2]
-  end
-  if type(aggregate_type) ~= "string" or type(aggregate_id) ~= "string" then
-    error(("%s: target expected as \"TYPE/ID\" or { type, id }"):format(what), 3)
-  end
-  return aggregate_type, aggregate_id
-end
-
-local function check_options(options, known, what)
-  if type(options) ~= "table" then error(("%s: table expected, got %s"):format(what, type(options)), 3) end
-  for name in pairs(options) do
-    if not known[name] then error(("%s: unknown option '%s'"):format(what, tostring(name)), 3) end
-  end
 end
 
 -- Commands ----------------------------------------------------------------------------------------------------------
@@ -101,7 +82,7 @@ end
 ---@return string? code a stable word: a rejection's own code, "conflict", "unauthenticated" …
 ---@return esrun.Details? details
 function Runtime:execute(target, command, params, options)
-  local aggregate_type, aggregate_id = check_target(target, "es:execute")
+  local aggregate_type, aggregate_id = errors.check_target(target, "es:execute")
   options = options or {}
   local members = frame.take(options, EXECUTE_OPTIONS, "es:execute")
   return execute(self._handle, members, aggregate_type, aggregate_id, command, params, options)
@@ -184,7 +165,7 @@ local KEEP, UNCHECKED = 1, 2 -- es_append_flags
 ---@return esrun.Details? details
 function Runtime:append(events, options)
   options = options or {}
-  check_options(options, APPEND_OPTIONS, "es:append")
+  errors.check_options(options, APPEND_OPTIONS, "es:append")
   return self._handle:append(events, (options.keep and KEEP or 0) | (options.unchecked and UNCHECKED or 0))
 end
 
@@ -209,9 +190,9 @@ local LOAD_OPTIONS = { at_version = true, at_time = true, form = true }
 ---@return string? code
 ---@return esrun.Details? details
 function Runtime:load(target, options)
-  local aggregate_type, aggregate_id = check_target(target, "es:load")
+  local aggregate_type, aggregate_id = errors.check_target(target, "es:load")
   options = options or {}
-  check_options(options, LOAD_OPTIONS, "es:load")
+  errors.check_options(options, LOAD_OPTIONS, "es:load")
   return self._handle:load(aggregate_type, aggregate_id, options, options.form == "json")
 end
 
@@ -270,7 +251,7 @@ end
 ---@return fun(cursor): esrun.Event|string
 function Runtime:events(filter)
   filter = filter or {}
-  check_options(filter, FILTER, "es:events")
+  errors.check_options(filter, FILTER, "es:events")
   local cursor, message, code, details = self._handle:read(filter, filter.form)
   if not cursor then errors.raise(message, code, details) end
   return next_event, cursor, nil, cursor
@@ -379,7 +360,7 @@ local VERIFY_OPTIONS = {
 ---@return esrun.Details? details
 function Runtime:verify(options)
   options = options or {}
-  check_options(options, VERIFY_OPTIONS, "es:verify")
+  errors.check_options(options, VERIFY_OPTIONS, "es:verify")
   return self._handle:verify(options)
 end
 
@@ -452,7 +433,7 @@ local IMPORT_OPTIONS = { form = true, append = true, name = true, mapping = true
 ---@return esrun.Details? details
 function Runtime:import(options)
   options = options or {}
-  check_options(options, IMPORT_OPTIONS, "es:import")
+  errors.check_options(options, IMPORT_OPTIONS, "es:import")
   return self._handle:import(options)
 end
 

@@ -59,6 +59,7 @@ extern const luaL_Reg host_read_methods[];
 extern const luaL_Reg host_project_methods[];
 extern const luaL_Reg host_check_methods[];
 extern const luaL_Reg host_ledger_methods[];
+extern const luaL_Reg host_snapshot_methods[];
 int host_keygen(lua_State *L);
 int host_key_public(lua_State *L);
 int host_verify_proof(lua_State *L);

@@ -54,6 +54,11 @@ static es_status enters(ledger *self, const void *frame, es_error *err) {
   return status;
 }
 
+static es_status takes_all(ledger *self, const void *options, es_error *err) {
+  es_snapshots_report report;
+  return es_snapshot_all(&report, self->e.rt, options, err);
+}
+
 static es_status executes(ledger *self, const void *command, es_error *err) {
   es_reply *reply;
   es_status status = es_execute(&reply, self->e.rt, command, err);
@@ -152,6 +157,7 @@ static const struct {
     {"es_load", loads, sizeof(es_load_options), "", "", "ES_LOAD_INIT"},
     {"es_read", reads, sizeof(es_filter), "", "", "ES_FILTER_INIT"},
     {"es_replay", replays, sizeof(es_replay_options), "", "", "ES_REPLAY_INIT"},
+    {"es_snapshot_all", takes_all, sizeof(es_snapshot_options), "", "", "ES_SNAPSHOT_INIT"},
     {"es_verify", verifies, sizeof(es_verify_options), "", "", "ES_VERIFY_INIT"},
     {"es_keygen", makes_key, sizeof(es_keygen_options), "malformed_key", "no_options",
      "ES_KEYGEN_INIT"},
@@ -262,6 +268,9 @@ static void results_need_a_place_to_go_to(void **state) {
   MISSING("row", es_query(rt, "p", "q", NULL, NULL, NULL, &err));
   MISSING("out", es_verify(NULL, rt, NULL, &err));
   MISSING("out", es_replay(NULL, rt, NULL, &err));
+  MISSING("out", es_snapshot(NULL, rt, "Account", "a", &err));
+  MISSING("out", es_snapshot_all(NULL, rt, NULL, &err));
+  MISSING("row", es_snapshots(rt, NULL, NULL, NULL, NULL, &err));
   MISSING("vkey", es_keygen(NULL, &keygen, &err));
   MISSING("vkey", es_key_public(NULL, &key, &err));
   MISSING("key", es_key_public(&text, NULL, &err));

@@ -77,13 +77,15 @@ describe("the annotations", function()
 
   it("of a runtime have every method, and of es.audit every question", function()
     local es <close> = assert(esrun.open { store = ":memory:" })
-    local methods = signatures(dofile(ANNOTATIONS .. "esrun/runtime.lua"))
-    for name in support.read(support.root .. "/lua/esrun/runtime.lua"):gmatch "\nfunction Runtime:([%w_]+)" do
-      assert.is_function(es[name])
-      assert.is_not_nil(methods[name], name)
-      methods[name] = nil
+    for _, source in ipairs { "esrun/runtime.lua", "esrun/snapshots.lua" } do
+      local methods = signatures(dofile(ANNOTATIONS .. source))
+      for name in support.read(support.root .. "/lua/" .. source):gmatch "\nfunction Runtime:([%w_]+)" do
+        assert.is_function(es[name])
+        assert.is_not_nil(methods[name], name)
+        methods[name] = nil
+      end
+      assert.same({}, methods)
     end
-    assert.same({}, methods)
     assert.same(sorted_keys(es.audit), fields_of(ANNOTATIONS .. "esrun/audit.lua", "esrun.Audit"))
   end)
 

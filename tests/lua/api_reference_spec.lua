@@ -25,8 +25,10 @@ describe("the Lua API's reference", function()
 
   it("names every function that there is", function()
     local es <close> = assert(esrun.open { store = ":memory:" })
-    for name in support.read(support.root .. "/lua/esrun/runtime.lua"):gmatch "\nfunction Runtime:([%w_]+)" do
-      assert.is_truthy(text:find("es:" .. name .. "%f[^%w_]"), "es:" .. name)
+    for _, source in ipairs { "runtime.lua", "snapshots.lua" } do
+      for name in support.read(support.root .. "/lua/esrun/" .. source):gmatch "\nfunction Runtime:([%w_]+)" do
+        assert.is_truthy(text:find("es:" .. name .. "%f[^%w_]"), "es:" .. name)
+      end
     end
     for part, module in pairs { context = es.context, audit = es.audit } do
       for name in pairs(module) do
@@ -46,7 +48,7 @@ describe("the Lua API's reference", function()
 
   it("names every option of every function that refuses others", function()
     local count = 0
-    for _, source in ipairs { "init.lua", "runtime.lua", "ledger.lua" } do
+    for _, source in ipairs { "init.lua", "runtime.lua", "snapshots.lua", "ledger.lua" } do
       for list, names in support.read(support.root .. "/lua/esrun/" .. source):gmatch "\nlocal ([%u_]+) = (%b{})" do
         for name in names:gmatch "([%a_]+) = true" do
           count = count + 1

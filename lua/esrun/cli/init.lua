@@ -15,6 +15,7 @@ local COMMANDS = {
   { "log", "list events" },
   { "trace", "show what led to what, for one correlation" },
   { "replay", "fold every stream again; --check compares two replays" },
+  { "snapshot", "keep states, so that long streams load fast" },
   { "project", "run, inspect, rebuild and query projections" },
   { "verify", "recompute every hash, link and derived structure" },
   { "keygen", "make a key that signs checkpoints" },

@@ -12,20 +12,10 @@ function replay.define(parser)
     "Fold twice, in fresh states, with other insertion histories and batch sizes. A difference is named: exit status 6."
 end
 
-local function check_type(es, name)
-  local known = {}
-  for other in pairs(errors.check(es:describe()).aggregates) do known[#known + 1] = other end
-  table.sort(known)
-  for _, other in ipairs(known) do
-    if other == name then return end
-  end
-  errors.usage("no module declares an aggregate " .. name, "known: " .. table.concat(known, ", "))
-end
-
 function replay.run(call, args)
   local filter = target.filter { aggregate = args.aggregate }
   local es = call:open { read_only = true }
-  if filter.aggregate_type then check_type(es, filter.aggregate_type) end
+  if filter.aggregate_type then target.check_type(es, filter.aggregate_type) end
   local scope <close> = es.context.enter { operator_scope = true }
   local progress, wipe = call:progress("replay")
   local report, message, code, details = es:replay {

@@ -31,6 +31,17 @@ function target.uuid(text, option)
   return core.parse_id(text) or errors.usage(("%s: '%s' is not a UUID"):format(option, text))
 end
 
+--- Fails for an aggregate type that no module declares.
+function target.check_type(es, name)
+  local known = {}
+  for other in pairs(errors.check(es:describe()).aggregates) do known[#known + 1] = other end
+  table.sort(known)
+  for _, other in ipairs(known) do
+    if other == name then return end
+  end
+  errors.usage("no module declares an aggregate " .. name, "known: " .. table.concat(known, ", "))
+end
+
 -- Who asks ----------------------------------------------------------------------------------------------------------
 
 --- Options that say who acts, for commands that write or read as somebody.
