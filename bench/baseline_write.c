@@ -136,7 +136,8 @@ static void append_1000(bench_case *self) { append(self, 1000, true, workload_ro
 static void append_1000_one_index(bench_case *self) {
   append(self, 1000, false, workload_row_make);
 }
-static void append_imported(bench_case *self) { append(self, 1000, true, workload_row_imported); }
+static void append_4000(bench_case *self) { append(self, 4000, true, workload_row_make); }
+static void append_imported(bench_case *self) { append(self, 4000, true, workload_row_imported); }
 
 /* ---- events as commands make them: the stream's version is read first ---- */
 
@@ -189,6 +190,7 @@ const baseline_entry baseline_writes[] = {
     {"append_1", append_1},
     {"append_1000", append_1000},
     {"append_1000_one_index", append_1000_one_index},
+    {"append_4000", append_4000},
     {"append_imported", append_imported},
     {"command_1", command_1},
     {"command_1_key", command_1_key},

@@ -414,7 +414,7 @@ end
 ---@field name? string of the source; needed by a mapping, whose default actor is import:NAME
 ---@field mapping? string the text of a module that returns function map(row, ctx)
 ---@field mapping_path? string named in messages
----@field group? integer events a transaction; default 1000
+---@field group? integer events a transaction; default 4000
 
 ---@class esrun.Import one at a time
 ---@field feed fun(self: esrun.Import, bytes: string): true?, string?, string?, esrun.Details? the next piece, cut anywhere

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -29,6 +30,15 @@ static int is_terminal(lua_State *L) {
 
 static int user_id(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)getuid());
+  return 1;
+}
+
+/* Seconds since some moment, by a clock that nobody sets. */
+static int seconds(lua_State *L) {
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
   return 1;
 }
 
@@ -115,6 +125,7 @@ static int wait_for(lua_State *L) {
 int cli_open_system(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"is_terminal", is_terminal},
+      {"seconds", seconds},
       {"user_id", user_id},
       {"sync", sync_file},
       {"others_may_write", others_may_write},

@@ -1,8 +1,9 @@
-/* import: what the files of es_import share. import.c takes the input apart and stores groups; import_export.c knows lines
- * of our own exports, import_map.c rows that a mapping makes events of. */
+/* import: what the files of es_import share. import.c takes the input apart; import_export.c knows lines of our own exports,
+ * import_map.c rows that a mapping makes events of; import_group.c stores what became of them. */
 #ifndef ES_ENGINE_IMPORT_H
 #define ES_ENGINE_IMPORT_H
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "engine/csv.h"
@@ -19,6 +20,22 @@ typedef struct es_incoming {
   bool any_time;                     /* occurred_at was not given: two imports may differ in it */
 } es_incoming;
 
+/* Events that are stored whole or not at all. */
+typedef struct es_import_group {
+  es_store *store;
+  es_import_form form;
+  bool append;
+  es_event *events;
+  es_incoming *incoming;
+  size_t count, capacity;
+  int64_t ignored_count; /* rows that the mapping made no event of */
+  int64_t skipped_count; /* events that the store had already */
+  int64_t line_count;    /* lines of the input until its end */
+  int64_t now;           /* recorded_at, unless that is later */
+  es_status status;      /* of storing it */
+  es_error error;
+} es_import_group;
+
 struct es_import {
   es_runtime *rt;
   es_context *context; /* of the call under way, whatever a clock does */
@@ -34,11 +51,18 @@ struct es_import {
   es_csv csv;
   es_buf scratch;
 
-  es_event *events; /* the group */
-  es_incoming *incoming;
-  size_t count, capacity;
-  size_t taken; /* bytes of input that the group was made of */
+  int64_t now; /* es__import_look_at_clock() */
+  uint8_t row_id
+      [ES_ID_SIZE]; /* what the events of a row have in common; the next row's is the one behind it */
 
+  es_import_group making;
+  size_t taken; /* bytes of input that it was made of */
+  es_import_group storing;
+  bool is_storing; /* until es__import_settle() */
+  bool has_storer; /* a thread, which alone uses `storing` and the store meanwhile */
+  pthread_t storer;
+
+  bool begun;               /* a line was taken */
   es_store_head last;       /* the last line's event, or where the store stood */
   es_store_cursor *present; /* what the store has already, read beside the input */
   int64_t present_until;
@@ -58,9 +82,17 @@ static inline void es__incoming_free(es_incoming *incoming) {
   free(incoming->metadata);
 }
 
-/* Room for one more event, whose texts may take `size` bytes; NULL when out of memory. The caller fills import->events[i],
- * incoming->line and what else it knows, then adds to import->count. */
-es_incoming *es__import_reserve(es_import *import, size_t size);
+/* import_group.c. Room for one more event, whose texts may take `size` bytes; NULL when out of memory. The caller fills
+ * group->events[i], incoming->line and what else it knows, then adds to group->count. */
+es_incoming *es__import_reserve(es_import_group *group, size_t size);
+void es__import_group_free(es_import_group *group);
+/* Hands the group over that was made, to be stored while the caller goes on; waits for the one before, whose failure is
+ * returned. */
+es_status es__import_store(es_import *import, es_error *err);
+/* Reads the host's clock for what is made and stored from here on. */
+void es__import_look_at_clock(es_import *import);
+/* Waits until nothing is being stored; whether all that was handed over is. */
+es_status es__import_settle(es_import *import, es_error *err);
 
 /* Puts "line N, position P: " before the message and sets the position (0: not told). */
 es_status es__import_wrap(es_error *err, es_status status, int64_t line, int64_t position);
@@ -79,8 +111,5 @@ es_status es__import_map_row(es_import *import, const char *row, size_t length, 
 es_status es__import_map_run(es_import *import, es_error *err);
 bool es__import_same_mapped(const es_event *stored, const es_event *event,
                             const es_incoming *incoming);
-
-/* import.c: stores the group. */
-es_status es__import_store(es_import *import, es_error *err);
 
 #endif

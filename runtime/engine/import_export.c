@@ -46,8 +46,7 @@ static es_status check_present(es_import *import, const es_event *event, es_erro
 
 static es_status check_place(es_import *import, const es_event *event, es_error *err) {
   const es_store_head *last = &import->last;
-  bool first =
-      import->report.skipped_count + import->report.imported_count == 0 && import->count == 0;
+  bool first = !import->begun;
   es_status status;
 
   if (event->position <= import->present_until &&
@@ -184,6 +183,7 @@ static es_status take_event(es_import *import, es_event *event, es_incoming *inc
   if (status == ES_OK)
     status = import->append ? check_order(import, event, err) : check_place(import, event, err);
   if (status != ES_OK) return status;
+  import->begun = true;
   import->last.position = event->position;
   import->last.recorded_at = event->recorded_at;
   memcpy(import->last.hash, event->hash, ES_HASH_SIZE);
@@ -194,18 +194,18 @@ static es_status take_event(es_import *import, es_event *event, es_incoming *inc
 
 es_status es__import_export_line(es_import *import, const char *line, size_t length,
                                  es_error *err) {
-  es_incoming *incoming = es__import_reserve(import, length + 1);
+  es_incoming *incoming = es__import_reserve(&import->making, length + 1);
   int64_t skipped = import->report.skipped_count;
   es_status status;
 
   if (incoming == NULL) return es__no_memory(err);
-  es_event *event = &import->events[import->count];
+  es_event *event = &import->making.events[import->making.count];
   incoming->line = import->report.line_count;
   status = es__event_parse(event, incoming->texts, &import->scratch, line, length, err);
   incoming->source_position = event->position;
   if (status == ES_OK) status = take_event(import, event, incoming, err);
   if (status == ES_OK && import->report.skipped_count == skipped) {
-    import->count++;
+    import->making.count++;
     return ES_OK;
   }
   int64_t position = incoming->source_position;

@@ -123,8 +123,6 @@ typedef struct mapping {
   es_import *import;
   size_t row, until;
   int64_t number; /* of the row, from 1 */
-  int64_t now;
-  uint8_t correlation_id[ES_ID_SIZE]; /* of the row's events */
 } mapping;
 
 /* The id behind this one: new ones have 62 random bits, and asking for those is a system call. */
@@ -287,24 +285,24 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
     check_actor(L, import, actor);
   write_texts(L, import, key, job->number, ordinal, lengths);
   const char *data = import->scratch.data;
-  es_incoming *incoming =
-      es__import_reserve(import, type.length + id.length + event_type.length + actor.length +
-                                     tenant.length + lengths[0] + lengths[2] + 7);
+  es_incoming *incoming = es__import_reserve(
+      &import->making, type.length + id.length + event_type.length + actor.length + tenant.length +
+                           lengths[0] + lengths[2] + 7);
   if (incoming == NULL) luaL_error(L, "out of memory");
-  es_event *event = &import->events[import->count];
+  es_event *event = &import->making.events[import->making.count];
   char *texts = incoming->texts;
   *event = (es_event){.aggregate_type = place(&texts, type),
                       .aggregate_id = place(&texts, id),
                       .event_type = place(&texts, event_type),
                       .actor_id = place(&texts, actor),
                       .schema_version = about.version,
-                      .occurred_at = about.has_time ? about.occurred_at : job->now};
+                      .occurred_at = about.has_time ? about.occurred_at : import->now};
   if (tenant.data != NULL) event->tenant_id = place(&texts, tenant);
   event->data = place(&texts, (es_text){data, lengths[0]});
   event->metadata = place(&texts, (es_text){data + lengths[0] + lengths[1], lengths[2]});
   incoming->line = import->row_lines[job->row];
   incoming->any_time = !about.has_time;
-  import->count++; /* the import's now */
+  import->making.count++; /* the import's now */
   /* The key's scope is the tenant and the import's name, each ended by a NUL. */
   es__buf_clear(&import->rows_key);
   es__buf_add(&import->rows_key, tenant.data == NULL ? "" : tenant.data, tenant.length);
@@ -315,7 +313,7 @@ static void take_event(lua_State *L, mapping *job, lua_Integer ordinal) {
                  data + lengths[0], lengths[1], &why) != ES_OK)
     luaL_error(L, "out of memory");
   make_id(event->event_id, hash);
-  memcpy(event->correlation_id, job->correlation_id, ES_ID_SIZE);
+  memcpy(event->correlation_id, import->row_id, ES_ID_SIZE);
   if (es__event_check(event, &why) != ES_OK) raise_bad(L, "an event", &why);
   lua_settop(L, at);
 }
@@ -356,7 +354,7 @@ static void map_row(lua_State *L, mapping *job) {
   lua_insert(L, -2);
   lua_call(L, 1, 1);
   lua_Integer count = luaL_len(L, -1);
-  if (count == 0) job->import->report.ignored_count++;
+  if (count == 0) job->import->making.ignored_count++;
   for (lua_Integer i = 1; i <= count; i++) {
     lua_rawgeti(L, -1, i);
     take_event(L, job, i);
@@ -374,32 +372,29 @@ static int run(lua_State *L) {
     lua_rawgeti(L, KEPT, slot - KEPT);
   for (; job->row < job->until; job->row++) {
     job->number++;
-    next_id(job->correlation_id);
+    next_id(job->import->row_id);
     map_row(L, job);
     lua_settop(L, KEPT_END - 1);
   }
   return 0;
 }
 
+/* Each run is a group's end if its rows made more events than one has, so that memory is bounded by what few rows make. */
 es_status es__import_map_run(es_import *import, es_error *err) {
-  mapping job = {.import = import, .number = import->row_number, .now = es__now(import->rt)};
-  int64_t ignored = import->report.ignored_count;
+  mapping job = {.import = import, .number = import->row_number};
   es_status status = ES_OK;
 
-  es__id_new(&import->rt->ids, job.correlation_id);
   while (job.row < import->row_count && status == ES_OK) {
     job.until = job.row + ROWS_PER_RUN;
     if (job.until > import->row_count) job.until = import->row_count;
     status = es__domain_run(import->rt->domain, run, &job, err);
-  }
-  if (status != ES_OK) {
-    import->report.ignored_count = ignored;
-    return es__import_wrap(err, status, import->row_lines[job.row], 0);
+    if (status != ES_OK) return es__import_wrap(err, status, import->row_lines[job.row], 0);
+    if (import->making.count > import->group) status = es__import_store(import, err);
   }
   import->row_number = job.number;
   import->row_count = 0;
   es__buf_clear(&import->rows);
-  return ES_OK;
+  return status;
 }
 
 bool es__import_same_mapped(const es_event *stored, const es_event *event,

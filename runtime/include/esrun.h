@@ -768,7 +768,7 @@ typedef struct es_import_options {
   const char *name;         /* of the source; needed by a mapping */
   const char *mapping;      /* the module's text */
   const char *mapping_path; /* named in messages */
-  int64_t group;            /* events a transaction, 1 to 10,000; 0: 1,000 */
+  int64_t group;            /* events a transaction, 1 to 10,000; 0: 4,000 */
 } es_import_options;
 
 #define ES_IMPORT_INIT                                                                             \
@@ -787,9 +787,10 @@ typedef struct es_import es_import;
 ES_API es_status es_import_open(es_import **out, es_runtime *rt, const es_import_options *options,
                                 es_error *err);
 
-/* Takes the next bytes of the input, cut anywhere. Whenever a group is full it is stored in one transaction. The first
- * thing wrong ends the import: *err names line, position and reason, nothing of that group is stored, what was stored
- * before stays, and every later call fails the same way. */
+/* Takes the next bytes of the input, cut anywhere. Whenever a group is full it is stored in one transaction, by a thread of the
+ * import's own while this one reads on; it has ended when the call returns, so that pieces of some MiB keep two processors
+ * busy. The first thing wrong ends the import: *err names line, position and reason, nothing of that group is stored, what
+ * was stored before stays, and every later call fails the same way. */
 ES_API es_status es_import_feed(es_import *import, const char *bytes, size_t length, es_error *err);
 
 /* The input ended: stores the last group. */

@@ -9,12 +9,13 @@ local QUIET_SECONDS, EVERY_SECONDS = 1, 0.2
 ---@return (fun(done: integer, total: integer))?, fun()
 return function(what)
   if not system.is_terminal(2) then return nil, function() end end
-  local started, shown = os.time(), nil
-  local last = os.clock()
+  local started = system.seconds()
+  local shown
   local function progress(done, total)
-    local elapsed = os.difftime(os.time(), started)
-    if elapsed < QUIET_SECONDS or shown and os.clock() - last < EVERY_SECONDS then return end
-    last, shown = os.clock(), true
+    local now = system.seconds()
+    local elapsed = now - started
+    if elapsed < QUIET_SECONDS or shown and now - shown < EVERY_SECONDS then return end
+    shown = now
     local rate = done / elapsed
     local left = rate > 0 and (total - done) / rate or 0
     io.stderr:write(("\r\27[K%s: %d of %d (%d %%), %d/s, %d s left"):format(

@@ -6,6 +6,7 @@ local counted = require "esrun.cli.counted"
 local errors = require "esrun.cli.errors"
 local evidence = require "esrun.cli.evidence"
 local output = require "esrun.cli.output"
+local system = require "esrun.system"
 local target = require "esrun.cli.target"
 
 local verify = {
@@ -27,7 +28,7 @@ local function collect(call, es, args)
   local findings = core.array {}
   local known = evidence.of(args, errors.check(es:info()).store.store_id)
   local progress, wipe = call:progress("verify")
-  local started = os.clock()
+  local started = system.seconds()
   local report, message, code, details = es:verify {
     on_finding = function(finding) findings[#findings + 1] = finding end, progress = progress,
     keys = known.keys, anchors = known.anchors, since_checkpoint = args.since_checkpoint,
@@ -37,7 +38,7 @@ local function collect(call, es, args)
   errors.check(report, message, code, details)
   report.findings = findings
   report.silent_anchors = core.array(known.silent)
-  report.seconds = os.clock() - started
+  report.seconds = system.seconds() - started
   report.hint = details and details.hint
   return report
 end
