@@ -238,13 +238,10 @@ static bool start_thread(es_import *import) {
 
 es_status es__import_settle(es_import *import, es_error *err) {
   es_import_group *group = &import->storing;
-  es_status status = group->status;
 
   if (!import->is_storing) return ES_OK;
-  if (import->has_storer) {
-    pthread_join(import->storer, NULL);
-    status = group->status;
-  }
+  if (import->has_storer) pthread_join(import->storer, NULL);
+  es_status status = group->status;
   import->is_storing = import->has_storer = false;
   if (status == ES_OK) {
     import->report.imported_count += (int64_t)group->count;

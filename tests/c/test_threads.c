@@ -1,4 +1,5 @@
-/* test_threads: several runtimes on several threads of one process, and one runtime handed from thread to thread. Also built with
+/* test_threads: several runtimes on several threads of one process, one runtime handed from thread to thread, imports with their
+ * own thread. Also built with
  * ThreadSanitizer, which is what proves that runtimes share nothing. */
 #include "engine_support.h"
 
@@ -220,6 +221,50 @@ static void the_time_limit_stops_the_thread_that_spins_and_no_other(void **state
 
 /* ---- One runtime, two threads ---- */
 
+/* A clock that asks the runtime for a state, as a host may; `rt` is NULL until it shall. */
+typedef struct asking_clock {
+  es_runtime *rt;
+  int asked;
+  es_status status;
+} asking_clock;
+
+static int64_t ask(void *data) {
+  asking_clock *self = data;
+  es_runtime *rt = self->rt;
+  char *json = NULL;
+
+  if (rt != NULL) {
+    self->rt = NULL; /* not while it asks */
+    self->status = es_load(&json, rt, "Counter", "file-0", NULL, NULL);
+    es_free(json);
+    self->asked++;
+    self->rt = rt;
+  }
+  return INT64_C(1767225600000000);
+}
+
+static void an_import_stores_nothing_while_the_host_is_asked_for_the_time(void **state) {
+  static const es_module_source sources[] = {{"aggregates/counter.lua", counter_text, 0}};
+  es_options options = ES_OPTIONS_INIT;
+  asking_clock clock = {.status = ES_OK};
+  es_runtime *rt = NULL;
+  worker self = {.number = 0, .err = ES_ERROR_INIT};
+  (void)state;
+  options.store_path = ":memory:";
+  options.modules = sources;
+  options.module_count = 1;
+  options.limit_signal = limit_signal;
+  options.clock = ask;
+  options.clock_data = &clock;
+  assert_int_equal(es_open(&rt, &options, &self.err), ES_OK);
+  clock.rt = rt;
+  if (import(rt, &self, &self.err) != ES_OK) fail_msg("%s", self.err.message);
+  assert_int_equal(clock.status, ES_OK);
+  assert_true(clock.asked > IMPORTED / 4); /* for each group */
+  clock.rt = NULL;
+  es_close(rt);
+}
+
 typedef struct visit {
   es_runtime *rt;
   bool adopts;
@@ -331,6 +376,7 @@ int main(void) {
       cmocka_unit_test(threads_with_a_store_each_do_not_meet),
       cmocka_unit_test(threads_with_one_store_lose_no_event),
       cmocka_unit_test(the_time_limit_stops_the_thread_that_spins_and_no_other),
+      cmocka_unit_test(an_import_stores_nothing_while_the_host_is_asked_for_the_time),
       cmocka_unit_test(a_runtime_that_was_handed_over_works),
 #ifdef ES__CHECKS
       cmocka_unit_test(a_runtime_of_another_thread_says_so),
