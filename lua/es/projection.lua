@@ -2,7 +2,6 @@
 --- declaration; the SQL made of them is projection_sql.lua's, running it is the engine's.
 
 local place = require "es.place"
-local sql = require "es.projection_sql"
 local support = require "es.support"
 
 local projection = {}
@@ -134,29 +133,29 @@ local function check_one_table(fail, name, spec)
     if not in_key[column] then ordered[#ordered + 1] = columns[column] end
   end
   if #ordered > COLUMNS_MAX then fail("%s has more than %d columns", what, COLUMNS_MAX) end
-  return sql.table_plan(name, ordered, #key, plain_indexes)
+  return { name = name, columns = ordered, key_count = #key, indexes = plain_indexes }
 end
 
 local function check_tables(fail, tables)
-  local plans, folded = {}, {}
+  local checked, folded = {}, {}
   tables = as_table(fail, "tables", tables)
   for _, name in ipairs(sorted_keys(tables)) do
     local lower = tostring(name):lower()
     if folded[lower] then fail("tables %s and %s differ only in case", tostring(name), folded[lower]) end
     folded[lower] = name
-    plans[#plans + 1] = check_one_table(fail, name, tables[name])
+    checked[#checked + 1] = check_one_table(fail, name, tables[name])
   end
-  if #plans > TABLES_MAX then fail("more than %d tables", TABLES_MAX) end
-  return plans
+  if #checked > TABLES_MAX then fail("more than %d tables", TABLES_MAX) end
+  return checked
 end
 
-local function check_params(fail, what, params, text)
+local function check_params(fail, what, params)
   local list = {}
   params = as_table(fail, what .. ".params", params)
   for _, name in ipairs(sorted_keys(params)) do
     check_name(fail, "a parameter's name in " .. what, name)
     local base, optional = parse_type(fail, what .. ".params." .. name, params[name])
-    list[#list + 1] = { name = name, type = base, optional = optional, absent = sql.absent_value(text, name) }
+    list[#list + 1] = { name = name, type = base, optional = optional }
   end
   if #list > PARAMS_MAX then fail("%s has more than %d parameters", what, PARAMS_MAX) end
   return list
@@ -164,7 +163,7 @@ end
 
 --- Queries and statements have the same shape: { name = { sql = …, params = … } }.
 local function check_sql(fail, kind, of)
-  local plans = {}
+  local checked = {}
   of = as_table(fail, kind, of)
   for _, name in ipairs(sorted_keys(of)) do
     local what = ("%s.%s"):format(kind, tostring(name))
@@ -176,9 +175,9 @@ local function check_sql(fail, kind, of)
       end
     end
     if type(spec.sql) ~= "string" then fail("%s needs sql = \"…\"", what) end
-    plans[#plans + 1] = { name = name, sql = spec.sql, params = check_params(fail, what, spec.params or {}, spec.sql) }
+    checked[#checked + 1] = { name = name, sql = spec.sql, params = check_params(fail, what, spec.params or {}) }
   end
-  return plans
+  return checked
 end
 
 local function check_handlers(fail, on)
@@ -206,7 +205,7 @@ local function entry_of(message)
   return names
 end
 
---- Checks a declaration and returns the plan that the engine reads: names, columns, SQL texts and handlers.
+--- Checks a declaration and returns what it says: names, columns, SQL texts and handlers.
 ---@param declaration table
 ---@param chunk_name string? of its module, for messages that have no line
 ---@return table
@@ -239,10 +238,26 @@ function projection.check(declaration, chunk_name)
     tables = tables,
     statements = statements,
     queries = check_sql(fail, "queries", declaration.queries or {}),
-    schema = sql.schema(tables),
-    session = sql.session(tables, #statements > 0),
     place = function(kind, name) return where:at(kind, name, "sql") end,
   }
+end
+
+--- The plan that the engine reads: what a declaration says, with the SQL of its tables.
+---@param declaration table
+---@return table
+function projection.plan(declaration)
+  local plan = projection.check(declaration)
+  local sql = require "es.projection_sql" -- only now: few programs need it
+  for position, one in ipairs(plan.tables) do
+    plan.tables[position] = sql.table_plan(one.name, one.columns, one.key_count, one.indexes)
+  end
+  for _, list in ipairs { plan.statements, plan.queries } do
+    for _, one in ipairs(list) do
+      for _, param in ipairs(one.params) do param.absent = sql.absent_value(one.sql, param.name) end
+    end
+  end
+  plan.schema, plan.session = sql.schema(plan.tables), sql.session(plan.tables, #plan.statements > 0)
+  return plan
 end
 
 --- What `esrun help` and es_describe tell of a declaration that was checked.

@@ -56,7 +56,7 @@ static int declare_body(lua_State *L) {
   const declaring *work = lua_touserdata(L, 1);
 
   es__domain_push_builtin(L, "es.projection");
-  lua_getfield(L, -1, "check");
+  lua_getfield(L, -1, "plan");
   lua_rawgeti(L, LUA_REGISTRYINDEX, work->reference);
   lua_call(L, 1, 1);
   es__projection_read_plan(L, work->projection);
