@@ -3,7 +3,6 @@
 -- it, domain code cannot reach it. Knows no store and no context beyond the `ctx` it is given.
 local support = require "es.support"
 local es = require "es"
-local nearest = require "es.nearest"
 local place = require "es.place"
 local schema = require "es.schema"
 local projection = require "es.projection"
@@ -31,7 +30,7 @@ local function known(name, from)
   if #keys == 0 then
     return "there are none"
   end
-  local list, near = "known: " .. table.concat(keys, ", "), nearest(name, keys)
+  local list, near = "known: " .. table.concat(keys, ", "), require "es.nearest"(name, keys)
   return near and "did you mean " .. near .. "? " .. list or list
 end
 
@@ -100,9 +99,9 @@ local function compile_events(where, declaration)
     local owner = event_owner[event_type]
     if owner then
       where:fail({ "events", event_type }, "event type %s is already declared by %s; event types are unique in a project",
-        event_type, tostring(owner))
+        event_type, tostring(owner:inner(nil, "events", event_type)))
     end
-    event_owner[event_type] = where:inner(nil, "events", event_type)
+    event_owner[event_type] = where
     local require_actor = fields.require_actor
     if require_actor == true then
       local rest = {}

@@ -2,14 +2,20 @@
 -- the store. What a declaration becomes is checked against values by es.schema_check.
 
 local support = require "es.support"
-local nearest = require "es.nearest"
-local check = require "es.schema_check"
 
 local unwrap = support.unwrap -- a project's library module is seen through read-only views
 local concat, sort = table.concat, table.sort
 
 -- What fits is found quickly in domain states (runtime/lua/schema_fit.c). What does not, and other states, ask es.schema_check.
 local fit_plan, fits = support.fit_plan, support.fits or function() return false end
+
+-- Loaded with the first value that does not fit at once: few programs need it.
+local check
+
+local function look_closer(compiled, value)
+  check = check or require "es.schema_check"
+  return check(compiled, value)
+end
 
 ---@class es.schema
 local schema = {}
@@ -29,21 +35,21 @@ local schema = {}
 local Type = { __name = "es.schema type" }
 
 local PLAIN_NAMES = { "string", "integer", "number", "boolean", "uuid", "timestamp", "list", "table", "any" }
-local IS_PLAIN = {}
+local PLAIN_KINDS, IS_OPTIONAL = {}, {} -- by what a declaration says: "string", "string?"
 for _, name in ipairs(PLAIN_NAMES) do
-  IS_PLAIN[name] = true
+  PLAIN_KINDS[name], PLAIN_KINDS[name .. "?"] = name, name
+  IS_OPTIONAL[name .. "?"] = true
 end
 
 -- Declaring ----------------------------------------------------------------------------------------------------
 
 local function new_type(kind, fields)
-  fields = fields or {}
   fields.kind = kind
   return setmetatable(fields, Type)
 end
 
 local function unknown_type(name)
-  local near = nearest(name:gsub("%?$", ""), PLAIN_NAMES)
+  local near = require "es.nearest"(name:gsub("%?$", ""), PLAIN_NAMES)
   return ("unknown type %q%s; types are %s, each with a trailing ? when optional, or made by es.schema"):format(
     name, near and (", did you mean %q?"):format(near) or "", concat(PLAIN_NAMES, ", "))
 end
@@ -51,14 +57,12 @@ end
 -- A type from a plain name or a constructor's result; nil and the reason when it is neither.
 local function to_type(declared)
   declared = unwrap(declared)
-  if getmetatable(declared) == Type then
+  if PLAIN_KINDS[declared] then
+    return setmetatable({ kind = PLAIN_KINDS[declared], optional = IS_OPTIONAL[declared] }, Type)
+  elseif getmetatable(declared) == Type then
     return declared
   elseif type(declared) == "string" then
-    local name, mark = declared:match("^(%a+)(%??)$")
-    if not IS_PLAIN[name] then
-      return nil, unknown_type(declared)
-    end
-    return new_type(name, { optional = mark == "?" or nil })
+    return nil, unknown_type(declared)
   elseif type(declared) == "table" then
     return nil, "a plain table is no type; nested fields are written schema.table{ … }, alternatives schema.enum{ … }"
   elseif type(declared) == "function" then
@@ -224,7 +228,7 @@ end
 ---@return true|nil fits
 ---@return {path: string, expected: string, got: string, message: string}? problem
 function schema.check(compiled, value, root)
-  local problem = not fits(compiled.plan, value) and check(compiled, value)
+  local problem = not fits(compiled.plan, value) and look_closer(compiled, value)
   if not problem then
     return true
   end
