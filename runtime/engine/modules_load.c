@@ -157,6 +157,7 @@ static es_status load_all(es_domain *domain, es_modules *modules, bool waiting, 
   lua_State *L = es__domain_state(domain);
   es_status status = ES_OK;
 
+  es__domain_watch(domain, true);
   lua_gc(L, LUA_GCSTOP); /* what a module declares stays; memory limits collect all the same */
   for (size_t i = 0; i < modules->count && status == ES_OK; i++) {
     loading job = {modules, i, NULL};
@@ -167,6 +168,7 @@ static es_status load_all(es_domain *domain, es_modules *modules, bool waiting, 
     status = es__modules_told(modules, module->chunk_name, status, err);
   }
   lua_gc(L, LUA_GCRESTART);
+  es__domain_watch(domain, false);
   return status;
 }
 
@@ -180,7 +182,10 @@ es_status es__modules_load(es_domain **out, es_modules *modules, const es_domain
   options.find_module = find_library;
   options.find_module_data = modules;
   status = es__domain_new(&domain, &options, err);
-  if (status == ES_OK) status = es__domain_run(domain, prepare_state, modules, err);
+  if (status == ES_OK) {
+    lua_gc(es__domain_state(domain), LUA_GCSTOP); /* load_all() lets it go on */
+    status = es__domain_run(domain, prepare_state, modules, err);
+  }
   if (status == ES_OK) status = load_all(domain, modules, false, err);
   if (status != ES_OK) {
     es__domain_free(domain);
