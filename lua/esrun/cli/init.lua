@@ -92,6 +92,12 @@ function cli.parser(name)
   return parser, command
 end
 
+--- The options and arguments of a command's words.
+function cli.parse(name, words)
+  local function define(parser) cli.define(parser, name) end
+  return require "esrun.cli.plain"(define, words) or cli.parser(name):parse(words)
+end
+
 -- Global options may stand before the command: they are moved behind it.
 local function split(arguments)
   local moved, at = {}, 1
@@ -164,10 +170,10 @@ local function run(name, arguments)
     return 0
   end
   if not is_command(name) then cli.unknown(name) end
-  local parser, command = cli.parser(name)
+  local command = module_of(name)
   local own, rest = arguments, {}
   if command.rest then own, rest = split_rest(arguments) end
-  local args = parser:parse(own)
+  local args = cli.parse(name, own)
   local call = setmetatable({ args = args, rest = rest, out = output.new(args.output or "auto") }, Call)
   collectgarbage "restart" -- main.c stopped it
   local status = command.run(call, args)
