@@ -98,6 +98,32 @@ static void names_the_file_and_its_line_from_bytecode_too(void **state) {
   fail_msg("lua/es/rule.lua is not embedded");
 }
 
+/* Pushes the lines on which a file has code. */
+static void push_lines(lua_State *L, const struct es_embedded *file) {
+  lua_Debug about;
+  assert_int_equal(es__embedded_load(L, file), LUA_OK);
+  lua_getinfo(L, ">L", &about);
+}
+
+static void has_the_lines_of_its_text(void **state) {
+  lua_State *L = *state;
+  int compared = 0;
+
+  for (const struct es_embedded *file = es_builtin_modules; file->path != NULL; file++) {
+    struct es_embedded uncompiled = *file;
+    uncompiled.code = NULL;
+    push_lines(L, &uncompiled);
+    push_lines(L, file);
+    for (lua_pushnil(L); lua_next(L, -3) != 0; lua_pop(L, 1), compared++) {
+      lua_pushvalue(L, -2);
+      assert_int_not_equal(lua_rawget(L, -4), LUA_TNIL);
+      lua_pop(L, 1);
+    }
+    lua_settop(L, 0);
+  }
+  assert_true(compared > 100);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, new_state, close_state)
 
 int main(void) {
@@ -107,6 +133,7 @@ int main(void) {
       TEST(runs_the_text_when_the_bytecode_is_of_another_machine),
       TEST(runs_the_text_of_a_file_that_was_not_compiled),
       TEST(names_the_file_and_its_line_from_bytecode_too),
+      TEST(has_the_lines_of_its_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
