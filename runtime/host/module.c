@@ -222,6 +222,7 @@ static int load_embedded(lua_State *L) {
 
 /* "lua/esrun/cli/exec.lua" is esrun.cli.exec, "lua/esrun/cli/init.lua" esrun.cli, "lua/esrun/init.lua" esrun.main. */
 static void push_module_name(lua_State *L, const char *path) {
+  char name[128];
   size_t length = strlen(path) - strlen(".lua");
 
   if (strcmp(path, "lua/esrun/init.lua") == 0) {
@@ -229,9 +230,11 @@ static void push_module_name(lua_State *L, const char *path) {
     return;
   }
   if (length > 5 && memcmp(path + length - 5, "/init", 5) == 0) length -= 5;
-  lua_pushlstring(L, path + strlen("lua/"), length - strlen("lua/"));
-  luaL_gsub(L, lua_tostring(L, -1), "/", ".");
-  lua_remove(L, -2);
+  length -= strlen("lua/");
+  if (length > sizeof name) luaL_error(L, "%s: the path is too long", path);
+  for (size_t i = 0; i < length; i++)
+    name[i] = path[strlen("lua/") + i] == '/' ? '.' : path[strlen("lua/") + i];
+  lua_pushlstring(L, name, length);
 }
 
 /* Makes the modules of a table requirable; package.preload is at the top. */

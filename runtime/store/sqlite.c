@@ -111,6 +111,7 @@ static es_status set_pragmas(es_sqlite *store, es_error *err) {
     const es_pragma *pragma = &pragmas[i];
     bool writes_file = strcmp(pragma->name, "journal_mode") == 0;
     int rc = SQLITE_OK;
+    if (pragma->set == NULL && pragma->expected == NULL) continue; /* for sqlite_info() */
     if (pragma->set != NULL && !(writes_file && store->read_only)) {
       snprintf(sql, sizeof sql, "PRAGMA %s = %s", pragma->name, pragma->set);
       rc = es__sqlite_ask(store->db, sql, NULL, 0);
