@@ -43,7 +43,7 @@ static void append_tree(bench_case *self) {
 
   bench_begin(self);
   append_batches(self, rt, BATCH_MAX, ES_APPEND_KEEP | ES_APPEND_UNCHECKED);
-  check(es__tree_grow(&size, rt->store, &err), "es__tree_grow");
+  check(es__tree_grow(&size, INT64_MAX, rt->store, &err), "es__tree_grow");
   bench_end(self);
   if (size != self->events) bench_die("the tree covers %lld events", (long long)size);
   es_close(rt);

@@ -64,7 +64,8 @@ local function drop(call, args)
     if args.all then count = errors.check(es:drop_snapshots()) end
     each_target(args, function(name) count = count + errors.check(es:drop_snapshots(name)) end)
   end)
-  if call.out.mode == "table" then call.out:line("%s dropped", counted(count, "snapshot")) else call.out:json { dropped = count } end
+  if call.out.mode ~= "table" then return call.out:json { dropped = count } end
+  call.out:line("%s dropped", counted(count, "snapshot"))
 end
 
 local function take_all(call, args)
