@@ -17,6 +17,7 @@ local Runtime = {}
 ---@field tenant_id? string
 ---@field created_at? string
 ---@field unfit? string why nobody uses it
+---@field damaged? boolean whether the reason is more than another module
 
 --- Takes a snapshot of an aggregate as it is now: loading it begins there from now on. One of the same version is replaced.
 ---@param target string|string[] "Document/ID" or { "Document", ID }

@@ -254,6 +254,8 @@ static void write_row(es_buf *out, const es_snapshot_record *record, const char 
   es__json_write_integer(out, (int64_t)record->state.length);
   es__json_write_key(out, "unfit");
   es__json_write_text(out, es__text(unfit));
+  es__json_write_key(out, "damaged");
+  es__buf_text(out, record->fault == NULL ? "false" : "true");
   es__buf_byte(out, '}');
 }
 

@@ -516,8 +516,8 @@ ES_API es_status es_snapshot_all(es_snapshots_report *out, es_runtime *rt,
                                  const es_snapshot_options *options, es_error *err);
 
 /* Hands over each snapshot of one aggregate, or (type and id NULL) of the context's tenant, or with operator scope of every tenant,
- * as a JSON object: snapshot_id, tenant_id, aggregate_type, aggregate_id, version, position, event_id, created_at, bytes, and
- * `unfit`, null or why nobody uses it. Returning false ends it. */
+ * as a JSON object: snapshot_id, tenant_id, aggregate_type, aggregate_id, version, position, event_id, created_at, bytes, `unfit`,
+ * null or why nobody uses it, and `damaged`: whether the reason is more than another module. Returning false ends it. */
 ES_API es_status es_snapshots(es_runtime *rt, const char *aggregate_type, const char *aggregate_id,
                               es_row row, void *row_data, es_error *err);
 

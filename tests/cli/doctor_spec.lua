@@ -54,7 +54,7 @@ describe("esrun doctor", function()
     end
     for _, check in ipairs {
       "lua", "sqlite", "versions", "project", "modules", "layout", "settings", "store", "pragmas", "permissions", "queue",
-      "space", "leftovers", "failures", "projections", "actors",
+      "space", "leftovers", "failures", "projections", "snapshots", "actors",
     } do
       assert.truthy(found[check], check)
     end

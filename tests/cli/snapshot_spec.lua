@@ -63,6 +63,38 @@ describe("snapshot", function()
     assert.same({}, json "--list")
   end)
 
+  it("is looked at by the doctor, who says how to be rid of damaged ones", function()
+    json("Account/1", "Account/2")
+    local function said() return run(folder, { "doctor" }).out end
+    assert.matches("snapshots +2, 0 of them left by other modules", said())
+    shell(folder, "sqlite3 store.db \"UPDATE snapshots SET created_at = 9 WHERE version = 2\"")
+    assert.matches("warning +snapshots +that of Account/1 at version 2 does not agree with its checksum; it is not used", said())
+    assert.matches("to mend: esrun snapshot %-%-drop Account/1\n", said())
+    run(folder, { "snapshot", "--drop", "Account/1" })
+    local path = folder .. "/aggregates/account.lua"
+    support.write(path, support.read(path) .. "-- changed\n")
+    assert.matches("snapshots +1, 1 of them left by other modules", said())
+  end)
+
+  it("is taken by several processes at once", function()
+    local path = folder .. "/aggregates/account.lua"
+    support.write(path, (support.read(path):gsub("\nreturn (%w+)%s*$", "\n%1.snapshot = { every = 3 }\nreturn %1\n")))
+    local lines = ('{"target":"Account/1","command":"move","params":{"cents":1}}\n'):rep(60)
+    support.write(folder .. "/moves.jsonl", lines)
+    local bin = support.quote(support.bin)
+    shell(folder, ("for i in 1 2 3; do %s batch moves.jsonl --as user:jane >out$i 2>&1 & done; wait"):format(bin))
+    assert.matches("at version 182", run(folder, { "show", "Account/1" }).out)
+    local versions = {}
+    for position, row in ipairs(json("--list", "Account/1")) do
+      assert.equal(cjson.null, row.unfit)
+      versions[position] = row.version
+    end
+    assert.equal(3, #versions)
+    assert.is_true(versions[1] >= 165)
+    assert.equal(0, run(folder, { "replay", "--check" }).status)
+    assert.equal(0, run(folder, { "verify" }).status)
+  end)
+
   it("tells of a state that cannot be kept, and takes the others", function()
     support.write(folder .. "/aggregates/bad.lua", [[
 local es = require "es"

@@ -221,6 +221,26 @@ local function check_projections(findings, es)
   if fine then add(findings, "projections", "ok", ("%d, all up to date"):format(#list)) end
 end
 
+local function check_snapshots(findings, es)
+  local list, message, _, details = es:snapshots()
+  if not list then return failure(findings, "snapshots", message, details) end
+  local stale, damaged = 0, 0
+  for _, one in ipairs(list) do
+    if one.damaged then
+      damaged = damaged + 1
+      local of = one.aggregate_type and ("that of %s/%s at version %d"):format(one.aggregate_type, one.aggregate_id, one.version)
+        or "one of no stream that is there"
+      local drop = one.aggregate_type and ("%s/%s%s"):format(one.aggregate_type, one.aggregate_id,
+        one.tenant_id and " --tenant " .. one.tenant_id or "") or "--all"
+      add(findings, "snapshots", "warning", ("%s %s; it is not used"):format(of, one.unfit), "esrun snapshot --drop " .. drop)
+    elseif one.unfit then
+      stale = stale + 1
+    end
+  end
+  if damaged > 0 then return end
+  add(findings, "snapshots", "ok", ("%d, %d of them left by other modules and not used"):format(#list, stale))
+end
+
 -- Ids that were stored under other rules than today's, by another version or an import.
 local function check_actors(findings, es)
   local seen, off, count = {}, {}, 0
@@ -345,6 +365,7 @@ local function check_store(findings, call, where, alone)
   if not alone then
     check_settings(findings, es)
     check_projections(findings, es)
+    check_snapshots(findings, es)
     check_actors(findings, es)
   end
   return scope
