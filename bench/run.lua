@@ -109,6 +109,11 @@ local ROWS = {
     beyond = "-", baseline = "select every column, sum the amounts", indexes = "stream and version",
   },
   {
+    name = "load it with a snapshot at its end", case = "load_snapshot", bare = "load", unit = "events/s",
+    entry = "es_load, at_version", beyond = "-", baseline = "select every column, sum the amounts",
+    indexes = "stream and version",
+  },
+  {
     name = "replay everything", case = "replay", unit = "events/s", entry = "es_replay", beyond = "-",
     baseline = "select every column stream by stream, sum the amounts", indexes = "stream and version",
   },

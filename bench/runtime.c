@@ -159,6 +159,19 @@ static void load(bench_case *self) {
   es_close(rt);
 }
 
+/* The same with a snapshot of the stream's end, which the other cases must not find. */
+static void load_snapshot(bench_case *self) {
+  es_snapshot_report report;
+  es_runtime *rt = open_runtime(self);
+
+  check(es_snapshot(&report, rt, "Account", LONG_STREAM, &err), "es_snapshot");
+  es_close(rt);
+  load(self);
+  rt = open_runtime(self);
+  check(es_snapshots_drop(NULL, rt, "Account", LONG_STREAM, &err), "es_snapshots_drop");
+  es_close(rt);
+}
+
 static bool progress(void *data, int64_t done, int64_t total) {
   bench_progress(data, done, total);
   return true;
@@ -250,6 +263,7 @@ bench_function runtime_find(const char *name) {
                {"command_1_key", command_1_key},
                {"command_100", command_100},
                {"load", load},
+               {"load_snapshot", load_snapshot},
                {"replay", replay},
                {"project", project},
 #define FILTER_ENTRIES(filter, scan, scans, sql)                                                   \
