@@ -114,34 +114,23 @@ static int push_snapshot(lua_State *L) {
   return 1;
 }
 
-/* Begins with the store's newest snapshot that fits. One that cannot be read, or holds no state, is passed over like none: the
- * events are always there. */
-static bool take_snapshot(lua_State *L, folding *job) {
-  es_fold *fold = job->fold;
-  es_snapshot_wish wish = {fold->to_version, fold->to_time, fold->module_hash};
-  bool found;
+/* Begins with the snapshot, unless its text holds no state. */
+static int take_snapshot(lua_State *L) {
+  folding *job = lua_touserdata(L, 1);
 
-  if (fold->module_hash == NULL ||
-      es__store_find_snapshot(&found, &job->snapshot, job->store, &fold->stream, &wish, NULL) !=
-          ES_OK ||
-      !found)
-    return false;
   lua_pushcfunction(L, push_snapshot);
   lua_pushlightuserdata(L, job);
-  bool read = lua_pcall(L, 1, 1, 0) == LUA_OK && lua_istable(L, -1);
-  if (read) {
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
-    fold->version = job->snapshot.version;
-    fold->last_recorded_at = job->snapshot.recorded_at;
-  }
-  lua_settop(L, 1);
-  return read;
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK || !lua_istable(L, -1)) return 0;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+  job->fold->version = job->snapshot.version;
+  job->fold->last_recorded_at = job->snapshot.recorded_at;
+  return 0;
 }
 
 static int start_state(lua_State *L) {
   folding *job = lua_touserdata(L, 1);
 
-  if (take_kept(L, job) || take_snapshot(L, job)) return 0;
+  if (take_kept(L, job)) return 0;
 
   es__kernel_push_function(L, "aggregate");
   lua_pushstring(L, job->aggregate_type);
@@ -302,6 +291,25 @@ static void name_event(es_error *err, const folding *job) {
   if (err != NULL) err->position = event->position;
 }
 
+/* The store's newest snapshot that fits, and then the events behind it. One that does not, or cannot be read, is passed over like
+ * none: the events are always there. */
+static es_status begin_with_snapshot(folding *job, es_filter *filter, es_domain *domain,
+                                     es_error *err) {
+  es_fold *fold = job->fold;
+  es_snapshot_wish wish = {fold->to_version, fold->to_time, fold->module_hash};
+  bool found;
+
+  if (es__store_find_snapshot(&found, &job->snapshot, job->store, &fold->stream, &wish, NULL) ==
+          ES_OK &&
+      found)
+    es__domain_run(domain, take_snapshot, job, NULL);
+  if (fold->version == 0) return ES_OK;
+  es__store_cursor_close(job->cursor);
+  job->cursor = NULL;
+  filter->from_version = fold->version + 1;
+  return es__store_read(&job->cursor, job->store, filter, err);
+}
+
 es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *err) {
   es_buf text = {0}, lists = {0};
   folding job = {.fold = fold, .store = store, .text = &text, .lists = &lists};
@@ -328,6 +336,9 @@ es_status es__fold(es_fold *fold, es_domain *domain, es_store *store, es_error *
   filter.to_version = fold->to_version;
   if (fold->to_time != 0) filter.to_time = fold->to_time + 1;
   status = es__store_read(&job.cursor, store, &filter, err);
+  if (status == ES_OK && fold->version == 0 && fold->module_hash != NULL &&
+      job.cursor->has_snapshots)
+    status = begin_with_snapshot(&job, &filter, domain, err);
   while (status == ES_OK && !job.done) {
     status = es__domain_run(domain, fold_batch, &job, err);
     if (status != ES_OK) {

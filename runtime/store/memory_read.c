@@ -20,6 +20,7 @@ es_status es__memory_read(es_store_cursor **out, es_store *base, const es_filter
 
   if (cursor == NULL) return es__no_memory(err);
   cursor->base.store = base;
+  cursor->base.has_snapshots = store->snapshot_count > 0;
   es_status status = es__filter_init(&cursor->terms, filter, err);
   if (status != ES_OK) {
     es__filter_free(&cursor->terms);

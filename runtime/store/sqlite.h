@@ -71,6 +71,10 @@ typedef enum es_name_kind {
   X(STREAM_FIND, "SELECT stream_id, (SELECT coalesce(max(version), 0) FROM events e"               \
                  " WHERE e.stream_id = s.stream_id) FROM streams s"                                \
                  " WHERE tenant = ?1 AND type = ?2 AND aggregate_id = ?3")                         \
+  X(STREAM_TO_READ, "SELECT stream_id, (SELECT coalesce(max(version), 0) FROM events e"            \
+                    " WHERE e.stream_id = s.stream_id), EXISTS (SELECT 1 FROM snapshots n"         \
+                    " WHERE n.stream_id = s.stream_id) FROM streams s"                             \
+                    " WHERE tenant = ?1 AND type = ?2 AND aggregate_id = ?3")                      \
   X(STREAM_ADD, "INSERT INTO streams (stream_id, tenant, type, aggregate_id)"                      \
                 " VALUES ((SELECT coalesce(max(stream_id), 0) + 1 FROM streams), ?1, ?2, ?3)")     \
   X(STREAM_GET, "SELECT tenant, type, aggregate_id FROM streams WHERE stream_id = ?1")             \
@@ -213,6 +217,9 @@ es_status es__sqlite_stream_get(const es_stream_slot **out, es_sqlite *store, in
 /* stream_id 0 and version 0 when there is none. */
 es_status es__sqlite_stream_find(int64_t *stream_id, int64_t *version, es_sqlite *store,
                                  const es_stream_name *name, es_error *err);
+/* The same, and in the same look whether it has snapshots, which who folds it would else have to ask for. */
+es_status es__sqlite_stream_to_read(int64_t *stream_id, int64_t *version, bool *has_snapshots,
+                                    es_sqlite *store, const es_stream_name *name, es_error *err);
 void es__sqlite_forget_names(es_sqlite *store);
 
 /* sqlite_streams.c */
@@ -246,6 +253,7 @@ typedef struct es_selection {
       stream_id;           /* ids of the names in terms, where set */
   int64_t lowest, highest; /* positions still to read, both inclusive */
   int64_t last_version;    /* of one stream: read up to here */
+  bool has_snapshots;      /* that stream */
 } es_selection;
 
 es_status es__sqlite_select(es_selection *out, es_sqlite *store, const es_filter *filter,

@@ -158,8 +158,10 @@ es_status es__sqlite_stream_get(const es_stream_slot **out, es_sqlite *store, in
   return status;
 }
 
-es_status es__sqlite_stream_find(int64_t *stream_id, int64_t *version, es_sqlite *store,
-                                 const es_stream_name *name, es_error *err) {
+/* Columns of `which`: stream_id, version, and where asked for whether it has snapshots. */
+static es_status find_stream(int64_t *stream_id, int64_t *version, bool *has_snapshots,
+                             es_sqlite *store, es_statement which, const es_stream_name *name,
+                             es_error *err) {
   int64_t tenant, type;
   sqlite3_stmt *statement;
   es_status status;
@@ -170,7 +172,7 @@ es_status es__sqlite_stream_find(int64_t *stream_id, int64_t *version, es_sqlite
   if (status == ES_OK)
     status = es__sqlite_name_find(&type, store, ES_NAME_AGGREGATE_TYPE, name->aggregate_type, err);
   if (status != ES_OK || tenant < 0 || type < 0) return status;
-  status = es__sqlite_statement(&statement, store, ES_SQL_STREAM_FIND, err);
+  status = es__sqlite_statement(&statement, store, which, err);
   if (status != ES_OK) return status;
   sqlite3_bind_int64(statement, 1, tenant);
   sqlite3_bind_int64(statement, 2, type);
@@ -179,11 +181,23 @@ es_status es__sqlite_stream_find(int64_t *stream_id, int64_t *version, es_sqlite
   if (rc == SQLITE_ROW) {
     *stream_id = sqlite3_column_int64(statement, 0);
     *version = sqlite3_column_int64(statement, 1);
+    if (has_snapshots != NULL) *has_snapshots = sqlite3_column_int(statement, 2) != 0;
   } else if (rc != SQLITE_DONE) {
     status = es__sqlite_fail(store, rc, "looking up a stream", err);
   }
   sqlite3_reset(statement);
   return status;
+}
+
+es_status es__sqlite_stream_find(int64_t *stream_id, int64_t *version, es_sqlite *store,
+                                 const es_stream_name *name, es_error *err) {
+  return find_stream(stream_id, version, NULL, store, ES_SQL_STREAM_FIND, name, err);
+}
+
+es_status es__sqlite_stream_to_read(int64_t *stream_id, int64_t *version, bool *has_snapshots,
+                                    es_sqlite *store, const es_stream_name *name, es_error *err) {
+  *has_snapshots = false;
+  return find_stream(stream_id, version, has_snapshots, store, ES_SQL_STREAM_TO_READ, name, err);
 }
 
 static es_text place(char **room, es_text text) {

@@ -72,6 +72,7 @@ es_status es__sqlite_read(es_store_cursor **out, es_store *base, const es_filter
     return status;
   }
   cursor->ended = cursor->selection.nothing;
+  cursor->base.has_snapshots = cursor->selection.has_snapshots;
   *out = &cursor->base;
   return ES_OK;
 }

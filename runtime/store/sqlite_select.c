@@ -187,7 +187,8 @@ static es_status resolve_stream(es_selection *selection, es_sqlite *store, es_er
   if (selection->nothing || !terms->aggregate_type.set || !terms->tenant_id.set) return ES_OK;
   const es_stream_name name = {terms->tenant_id.text, terms->aggregate_type.text,
                                terms->aggregate_id.text};
-  es_status status = es__sqlite_stream_find(&selection->stream_id, &version, store, &name, err);
+  es_status status = es__sqlite_stream_to_read(&selection->stream_id, &version,
+                                               &selection->has_snapshots, store, &name, err);
   if (selection->stream_id == 0) selection->nothing = true;
   return status;
 }

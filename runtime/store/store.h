@@ -304,6 +304,7 @@ es_status es__time_conflict(const es_event *event, es_error *err);
 /* The cursor base: kinds embed it first so that es__store_next finds the kind. */
 struct es_store_cursor {
   es_store *store;
+  bool has_snapshots; /* false: the one stream that is read has none */
 };
 
 #endif
