@@ -13,6 +13,26 @@ static void every_n_versions_a_snapshot_is_taken(void **state) {
   assert_non_null(strstr(list(self, "1"), "\"version\":8,"));
 }
 
+static void what_stores_nothing_makes_none_due(void **state) {
+  engine *self = *state;
+  es_command command = ES_COMMAND_INIT;
+
+  command.aggregate_type = "Basket";
+  command.aggregate_id = "1";
+  command.command = "add";
+  command.params_json = "{\"n\":1}";
+  add_many(self, "1", 3);
+  command.dry_run = true;
+  assert_int_equal(run_command(self, &command, NULL), ES_OK);
+  assert_string_equal(list(self, "1"), "");
+  command.dry_run = false;
+  command.idempotency_key = "once";
+  assert_int_equal(run_command(self, &command, NULL), ES_OK); /* version 4 */
+  assert_int_equal(es_snapshots_drop(NULL, self->rt, "Basket", "1", &self->err), ES_OK);
+  assert_int_equal(run_command(self, &command, NULL), ES_OK); /* the same reply again */
+  assert_string_equal(list(self, "1"), "");
+}
+
 static void a_transaction_takes_those_due_when_it_is_committed(void **state) {
   engine *self = *state;
 
@@ -26,7 +46,7 @@ static void a_transaction_takes_those_due_when_it_is_committed(void **state) {
   assert_int_equal(es_transaction_begin(self->rt, &self->err), ES_OK);
   add_many(self, "4", 4);
   es_transaction_rollback(self->rt);
-  add(self, "5", 1);
+  add(self, "4", 1); /* not due, and what was due before is forgotten */
   assert_int_equal(es_transaction_begin(self->rt, &self->err), ES_OK);
   assert_int_equal(es_transaction_commit(self->rt, &self->err), ES_OK);
   assert_int_equal(count_of(list(self, NULL), "\n"), 2);
@@ -110,6 +130,7 @@ static void bad_policies_are_refused_where_they_stand(void **state) {
 int main(void) {
   static const struct CMUnitTest tests[] = {
       WITH(setup_every_4, every_n_versions_a_snapshot_is_taken),
+      WITH(setup_every_4, what_stores_nothing_makes_none_due),
       WITH(setup_every_4, a_transaction_takes_those_due_when_it_is_committed),
       WITH(setup_every_4, what_fails_in_a_policy_leaves_the_command_as_it_is),
       WITH(setup_daily, daily_one_is_taken_with_the_first_commit_of_a_day),

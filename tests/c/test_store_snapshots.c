@@ -313,6 +313,12 @@ static void a_snapshot_that_ends_with_no_event_of_its_stream_is_damage(void **st
   assert_int_equal(FOUND("a", .module_hash = module_1), 1);
   verify_store(&found, f->store);
   assert_non_null(strstr(found.message, "Document/a at version 2 ends with another event"));
+  forged.position = 2; /* the right one, with another event's hash: the file was put together */
+  assert_int_equal(raw(f, "DELETE FROM snapshots WHERE version = 2"), SQLITE_OK);
+  forge(f, forged);
+  assert_int_equal(FOUND("a", .module_hash = module_1), 1);
+  verify_store(&found, f->store);
+  assert_non_null(strstr(found.message, "Document/a at version 2 ends with another event"));
   assert_int_equal(raw(f, "DELETE FROM snapshots"), SQLITE_OK);
   forged.key = 7, forged.version = 1;
   forge(f, forged);

@@ -192,5 +192,7 @@ return Bad
     assert(es:execute("Bad/1", "make"))
     assert.equal("snapshot_failed", logged[1].code)
     assert.matches("Bad/1: state%.%a+: this table stands in the state a second time", logged[1].message)
+    assert(es:transaction(function() return es:execute("Bad/1", "make") and es:execute("Bad/1", "make") end))
+    assert.equal(2, #logged) -- once for a transaction
   end)
 end)
