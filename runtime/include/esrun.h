@@ -250,8 +250,8 @@ ES_API es_status es_project_find(char **out, const char *start, es_error *err);
 /* Facts as one JSON object, freed with es_free():
  *   es_describe  the modules: aggregates (commands, params, events), projections (tables, queries), with hashes
  *   es_config    the effective settings and where each comes from
- *   es_info      the store: id, path, events, head hash, signed_position (how many events the newest checkpoint covers),
- *                versions of libraries, pragmas read back */
+ *   es_info      the store: id, path, events, snapshots, head hash, signed_position (how many events the newest checkpoint
+ *                covers), versions of libraries, pragmas read back */
 ES_API es_status es_describe(char **out, es_runtime *rt, es_error *err);
 ES_API es_status es_config(char **out, es_runtime *rt, es_error *err);
 ES_API es_status es_info(char **out, es_runtime *rt, es_error *err);
