@@ -14,6 +14,7 @@ annotate.FILES = {
   { source = "lua/esrun/actor.lua", target = "esrun/actor.lua", of = { actor = "actor" }, returns = "actor" },
   { source = "lua/esrun/ledger.lua", target = "esrun/ledger.lua", of = { ledger = "ledger" }, returns = "ledger" },
   { source = "lua/esrun/audit.lua", target = "esrun/audit.lua", of = {} },
+  { source = "lua/esrun/archive.lua", target = "esrun/archive.lua", of = {} },
   { source = "lua/esrun/frame.lua", target = "esrun/frame.lua", of = {} },
   { source = "lua/esrun/errors.lua", target = "esrun/errors.lua", of = {} },
   { source = "lua/esrun/testing.lua", target = "es/testing.lua", module = "es.testing",

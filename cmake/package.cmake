@@ -89,10 +89,11 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON) # the libraries that the binaries name
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_SECTION libs)
-# libcrypto is loaded when a key is used, so no binary names it.
-set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS libssl3)
-set(CPACK_DEBIAN_LUA_PACKAGE_DEPENDS libssl3)
-set(CPACK_DEBIAN_COMMAND_PACKAGE_DEPENDS libssl3)
+# libcrypto is loaded when a key is used and libzstd when an archive is, so no binary names them.
+set(LOADED_PACKAGES "libssl3, libzstd1")
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_DEPENDS ${LOADED_PACKAGES})
+set(CPACK_DEBIAN_LUA_PACKAGE_DEPENDS ${LOADED_PACKAGES})
+set(CPACK_DEBIAN_COMMAND_PACKAGE_DEPENDS ${LOADED_PACKAGES})
 
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libesrun0)
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "Event sourcing runtime: shared library")
@@ -112,7 +113,7 @@ set(CPACK_COMPONENT_LUA_DESCRIPTION "Event sourcing runtime: module for Lua 5.4 
 set(CPACK_DEBIAN_COMMAND_PACKAGE_NAME esrun)
 set(CPACK_DEBIAN_COMMAND_PACKAGE_SECTION utils)
 if(NOT LUA_ARGPARSE) # otherwise compiled in
-  set(CPACK_DEBIAN_COMMAND_PACKAGE_DEPENDS "libssl3, lua-argparse")
+  set(CPACK_DEBIAN_COMMAND_PACKAGE_DEPENDS "${LOADED_PACKAGES}, lua-argparse")
 endif()
 set(CPACK_DEBIAN_COMMAND_PACKAGE_RECOMMENDS "libedit2, lua-busted, lua-cjson, lua-esrun, lua5.4")
 set(CPACK_COMPONENT_COMMAND_DESCRIPTION "Event sourcing runtime: the esrun command")

@@ -10,17 +10,20 @@ local frame = require "esrun.frame"
 ---@class esrun.Runtime
 ---@field context esrun.Context
 ---@field audit esrun.Audit
+---@field archive esrun.Archive
 local Runtime = {}
 local meta = { __name = "esrun runtime" }
 local runtime = {}
 
--- What few programs need is made when it is first asked for: `es.audit`, and the methods of esrun.snapshots.
+local PARTS = { archive = "esrun.archive", audit = "esrun.audit" }
+
+-- What few programs need is made when it is first asked for: these parts, and the methods of esrun.snapshots.
 function meta.__index(self, name)
   if Runtime[name] then return Runtime[name] end
-  if name ~= "audit" then return require "esrun.snapshots"[name] end
-  local audit = require("esrun.audit").new(self)
-  rawset(self, name, audit)
-  return audit
+  if not PARTS[name] then return require "esrun.snapshots"[name] end
+  local part = require(PARTS[name]).new(self)
+  rawset(self, name, part)
+  return part
 end
 
 local open = setmetatable({}, { __mode = "k" }) -- runtimes not closed yet
@@ -402,9 +405,7 @@ function Runtime:prove(options) return self._handle:prove(options) end
 ---@return string? message
 ---@return string? code
 ---@return esrun.Details? details
-function Runtime:replay(options)
-  return self._handle:replay(options or {})
-end
+function Runtime:replay(options) return self._handle:replay(options or {}) end
 
 -- Data in and out ---------------------------------------------------------------------------------------------------
 
@@ -437,16 +438,14 @@ function Runtime:import(options)
   return self._handle:import(options)
 end
 
---- A verified copy of the store in a new file, made while others write. Answers { event_count, head_hash }.
+--- A verified copy of the store in a new file, made while others write. Answers { event_count, head_hash, unseen_count }.
 ---@param path string
 ---@param options? esrun.WorkOptions
 ---@return table? verified
 ---@return string? message
 ---@return string? code
 ---@return esrun.Details? details
-function Runtime:backup(path, options)
-  return self._handle:backup(path, options)
-end
+function Runtime:backup(path, options) return self._handle:backup(path, options) end
 
 -- Facts -------------------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,10 @@
-/* file: whole small files. */
+/* file: whole small files, and making files and their names durable. */
 #include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,6 +59,33 @@ bool es__write_synced(int file, const char *bytes, size_t length) {
     length -= (size_t)written;
   }
   return fsync(file) == 0;
+}
+
+es_status es__sync_path(const char *path, int flags, es_error *err) {
+  int descriptor = open(path, flags | O_CLOEXEC);
+  bool synced = descriptor >= 0 && fsync(descriptor) == 0;
+  int why = errno;
+
+  if (descriptor >= 0) close(descriptor);
+  if (synced) return ES_OK;
+  return es__fail(err, ES_ERR_STORE, "io", "%s: cannot be made durable: %s", path, strerror(why));
+}
+
+es_status es__sync_folder_of(const char *path, es_error *err) {
+  char *folder = strdup(path);
+  es_status status;
+
+  if (folder == NULL) return es__no_memory(err);
+  char *slash = strrchr(folder, '/');
+  if (slash != NULL) slash[slash == folder ? 1 : 0] = '\0';
+  status = es__sync_path(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY, err);
+  free(folder);
+  return status;
+}
+
+mode_t es__mode_of(const char *from) {
+  struct stat found;
+  return from != NULL && stat(from, &found) == 0 ? (found.st_mode & 0666) | 0600 : 0644;
 }
 
 bool es__no_room(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }

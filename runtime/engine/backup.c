@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "engine/archive.h"
 #include "engine/ledger.h"
 #include "json/writer.h"
 
@@ -56,12 +58,6 @@ static void remove_part(const char *part) {
   remove_beside(part);
 }
 
-/* Who may not read the store shall not read its copy either. */
-static mode_t mode_of(const char *from) {
-  struct stat found;
-  return from != NULL && stat(from, &found) == 0 ? (found.st_mode & 0666) | 0600 : 0644;
-}
-
 static bool try_part(const char *part, mode_t mode, int *why) {
   char *journal = joined(part, "-journal");
   bool free_name = journal != NULL && !exists(journal) && !has_log(part);
@@ -100,31 +96,9 @@ static es_status refuse_taken(const char *path, es_error *err) {
   return ES_ERR_USAGE;
 }
 
-static es_status sync_path(const char *path, int flags, es_error *err) {
-  int descriptor = open(path, flags | O_CLOEXEC);
-  bool synced = descriptor >= 0 && fsync(descriptor) == 0;
-  int why = errno;
-
-  if (descriptor >= 0) close(descriptor);
-  if (synced) return ES_OK;
-  return es__fail(err, ES_ERR_STORE, "io", "%s: cannot be made durable: %s", path, strerror(why));
-}
-
-static es_status sync_folder_of(const char *path, es_error *err) {
-  char *folder = strdup(path);
-  es_status status;
-
-  if (folder == NULL) return es__no_memory(err);
-  char *slash = strrchr(folder, '/');
-  if (slash != NULL) slash[slash == folder ? 1 : 0] = '\0';
-  status = sync_path(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY, err);
-  free(folder);
-  return status;
-}
-
 /* Gives the finished copy its name; unlike rename, linking never replaces a file that appeared meanwhile. */
 static es_status publish(const char *part, const char *path, es_error *err) {
-  es_status status = sync_path(part, O_RDONLY, err);
+  es_status status = es__sync_path(part, O_RDONLY, err);
 
   if (status != ES_OK) return status;
   if (link(part, path) != 0) {
@@ -132,7 +106,7 @@ static es_status publish(const char *part, const char *path, es_error *err) {
     return es__fail(err, ES_ERR_STORE, "io", "%s: %s", path, strerror(errno));
   }
   unlink(part);
-  return sync_folder_of(path, err);
+  return es__sync_folder_of(path, err);
 }
 
 /* ---- copies ---- */
@@ -145,29 +119,35 @@ static es_status open_file(es_runtime **out, const char *path, es_error *err) {
   return es_open(out, &options, err);
 }
 
-/* In itself: others may sign the store while it is copied. */
-static es_status verify_copy(es_verify_report *out, const char *path, es_error *err) {
+/* In itself: others may sign the store while it is copied. `folder` has its segments. */
+static es_status verify_copy(es_verify_report *out, const char *path, const char *folder,
+                             es_error *err) {
   es_verify_options options = ES_VERIFY_INIT;
   es_runtime *rt = NULL;
   es_status status = open_file(&rt, path, err);
 
   options.memory_path = "";
+  if (status == ES_OK) status = es__archive_look_in(rt->store, folder, err);
   if (status == ES_OK) status = es_verify(out, rt, &options, err);
   es_close(rt);
   return status;
 }
 
-/* Copies `store`, whose file is `from` (NULL: none), to `path` by way of a file beside it. */
+/* Copies `store`, whose file is `from` (NULL: none), to `path` by way of a file beside it, and the segments that are at hand to
+ * `path`-archive. */
 static es_status copy_store(es_verify_report *out, es_store *store, const char *from,
                             const char *path, es_progress progress, void *progress_data,
                             es_error *err) {
-  char *part;
-  es_status status = make_part(&part, path, mode_of(from), err);
+  char *part, *folder = joined(path, "-archive");
+  bool made = false;
+  es_status status = make_part(&part, path, es__mode_of(from), err);
 
-  if (status != ES_OK) return status;
-  status = es__store_backup(store, part, progress, progress_data, err);
+  if (status == ES_OK && folder == NULL) status = es__no_memory(err);
+  if (status == ES_OK) status = es__store_backup(store, part, progress, progress_data, err);
+  if (status == ES_OK)
+    status = es__archive_copy_segments(&made, store, folder, es__mode_of(from), err);
   if (status == ES_OK) {
-    status = verify_copy(out, part, err);
+    status = verify_copy(out, part, folder, err);
     if (status == ES_ERR_INTEGRITY) {
       es__hint(err,
                "the copy was not kept: verify %s; if it is damaged, keep it as evidence, and "
@@ -177,8 +157,10 @@ static es_status copy_store(es_verify_report *out, es_store *store, const char *
     if (status != ES_OK) es__wrap(err, "the copy does not verify");
   }
   if (status == ES_OK) status = publish(part, path, err);
-  remove_part(part);
+  if (status != ES_OK && made) es__archive_remove_segments(store, folder);
+  if (part != NULL) remove_part(part);
   free(part);
+  free(folder);
   return status;
 }
 

@@ -33,6 +33,7 @@ static es_status check_present(es_import *import, const es_event *event, es_erro
     filter.after_position = event->position - 1;
     filter.limit = import->present_until - event->position + 1;
     status = es__store_read(&import->present, import->rt->store, &filter, err);
+    if (status == ES_OK) import->present->as_stored = true; /* the hash says it all */
   }
   if (status == ES_OK) status = es__store_next(&stored, import->present, err);
   if (status != ES_OK) return status;

@@ -52,7 +52,10 @@ static es_status look(es_signer *self, es_error *err) {
   filter.after_position = self->signed_to;
   filter.limit = 1;
   status = es__store_read(&cursor, store, &filter, err);
-  if (status == ES_OK) status = es__store_next(&event, cursor, err);
+  if (status == ES_OK) {
+    cursor->as_stored = true;
+    status = es__store_next(&event, cursor, err);
+  }
   if (status == ES_OK) self->since = event == NULL ? 0 : event->recorded_at;
   es__store_cursor_close(cursor);
   return status;

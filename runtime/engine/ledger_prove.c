@@ -54,12 +54,8 @@ static es_status will_not_hold(int64_t position, const char *why, es_error *err)
 static es_status take_leaf(es_hash *leaf, es_proof *proof, const es_event *event, es_runtime *rt,
                            es_error *err) {
   uint8_t data_hash[ES_HASH_SIZE], metadata_hash[ES_HASH_SIZE];
-  es_status status =
-      es__sha256(rt->chain, data_hash, event->data.data, event->data.length, NULL, 0, err);
+  es_status status = es__chain_texts(rt->chain, data_hash, metadata_hash, event, err);
 
-  if (status == ES_OK)
-    status = es__sha256(rt->chain, metadata_hash, event->metadata.data, event->metadata.length,
-                        NULL, 0, err);
   if (status != ES_OK) return status;
   es__leaf_encode(&proof->extra, event, data_hash, metadata_hash);
   proof->index = event->position - 1;
@@ -79,6 +75,7 @@ static es_status find_event(es_hash *leaf, es_proof *proof, es_runtime *rt, cons
 
   filter.event_id = event_id;
   status = es_read(&cursor, rt, &filter, err); /* what the context may see */
+  if (status == ES_OK) es__cursor_as_stored(cursor);
   if (status == ES_OK) status = es_cursor_next(&event, cursor, err);
   if (status == ES_OK && event == NULL)
     status = es__fail(err, ES_ERR_NOT_FOUND, "unknown_event", "there is no event %s", event_id);

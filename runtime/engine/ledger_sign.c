@@ -159,6 +159,7 @@ static es_status check_new_events(signing *self, int64_t after, es_error *err) {
   }
   filter.after_position = after;
   if (status == ES_OK) status = es__store_read(&cursor, rt->store, &filter, err);
+  if (status == ES_OK) cursor->as_stored = true; /* the marker says what the leaf holds */
   while (status == ES_OK && tree.size < self->size) {
     status = es__store_next(&event, cursor, err);
     if (status != ES_OK || event == NULL) break;

@@ -54,6 +54,8 @@ es_status es_read(es_cursor **out, es_runtime *rt, const es_filter *filter, es_e
   return ES_OK;
 }
 
+void es__cursor_as_stored(es_cursor *cursor) { cursor->cursor->as_stored = true; }
+
 es_status es_cursor_next(const es_event **event, es_cursor *cursor, es_error *err) {
   if (es__is_missing(event, "event", err)) return ES_ERR_USAGE;
   *event = NULL;

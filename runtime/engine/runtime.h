@@ -69,6 +69,9 @@ bool es__refuse_thread(const es_runtime *rt, const char *call);
 es_status es__audit_append(es_runtime *rt, const char *type, const char *actor, const es_buf *data,
                            es_error *err);
 
+/* read.c. Archived events come from this cursor as their rows are, for who needs no data and metadata. */
+void es__cursor_as_stored(es_cursor *cursor);
+
 /* ledger_auto.c. Looks, after a commit, whether a checkpoint is due, and signs it; at the end, whether anything is unsigned. What
  * fails is logged, never the caller's trouble. */
 void es__checkpoint_if_due(es_runtime *rt);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "store/archive.h"
 
 enum { LOOK_EVERY = 4096, SEARCHES = 16, NEIGHBOURS = 32 };
 
@@ -106,6 +107,29 @@ static void leave_tree(es_scan *self) {
   self->tree = NULL;
 }
 
+/* ---- Archived texts ---------------------------------------------------------------------------------------- */
+
+/* The leaf was made of the marker: the texts must be those that it means. What makes many unreadable is told once. */
+static es_status check_texts(es_scan *self, const es_event *event, es_error *err) {
+  es_error why = ES_ERROR_INIT;
+  es_event whole = *event;
+  es_status status = es__archive_fetch(&whole, self->store, &why);
+
+  self->archived_count++;
+  if (status == ES_ERR_STORE && strcmp(why.code, "segment_missing") == 0) {
+    self->unseen_count++;
+    return ES_OK;
+  }
+  if (status == ES_ERR_INTEGRITY) {
+    if (why.position != self->told_segment_at)
+      self->finding(self->finding_data, why.code, event->position, "damaged", why.message);
+    self->told_segment_at = why.position;
+    return ES_OK;
+  }
+  if (status != ES_OK && err != NULL) *err = why;
+  return status;
+}
+
 /* ---- One event --------------------------------------------------------------------------------------------- */
 
 static es_status check_event(es_scan *self, const es_event *event, es_error *err) {
@@ -136,6 +160,10 @@ static es_status check_event(es_scan *self, const es_event *event, es_error *err
     report(self, "time_order", "damaged", event, "recorded before the event at position %lld",
            (long long)self->last_position);
   }
+  if (es__event_archived(event) && event->position > self->hash_after) {
+    es_status status = check_texts(self, event, err);
+    if (status != ES_OK) return status;
+  }
   self->last_position = event->position;
   self->last_recorded_at = event->recorded_at;
   memcpy(self->last_hash, event->hash, ES_HASH_SIZE);
@@ -155,7 +183,7 @@ static es_status start(es_scan *self, es_error *err) {
   self->last_recorded_at = INT64_MIN;
   self->searches = SEARCHES;
   self->shift = 0;
-  self->event_count = 0;
+  self->event_count = self->archived_count = self->unseen_count = self->told_segment_at = 0;
   memset(self->last_hash, 0, sizeof self->last_hash);
   self->knows_last = self->after == 0;
   es__sums_part(&self->part, self->sums, self->after, self->to);
@@ -164,7 +192,10 @@ static es_status start(es_scan *self, es_error *err) {
   filter.after_position = self->after - 1;
   filter.limit = 1;
   status = es__store_read(&cursor, self->store, &filter, err);
-  if (status == ES_OK) status = es__store_next(&event, cursor, err);
+  if (status == ES_OK) {
+    cursor->as_stored = true;
+    status = es__store_next(&event, cursor, err);
+  }
   if (status == ES_OK && event != NULL && event->position == self->after) {
     memcpy(self->last_hash, event->hash, ES_HASH_SIZE);
     self->knows_last = true;

@@ -20,16 +20,18 @@ typedef struct es_scan {
   void *keep_going_data;
   /* Out */
   int64_t event_count;
-  int64_t untold_count, untold_lowest; /* findings beyond those that were told */
-  uint8_t last_hash[ES_HASH_SIZE];     /* as stored */
-  es_sums part;                        /* of the run */
+  int64_t archived_count, unseen_count; /* whose texts are in segments; and of them, not at hand */
+  int64_t untold_count, untold_lowest;  /* findings beyond those that were told */
+  uint8_t last_hash[ES_HASH_SIZE];      /* as stored */
+  es_sums part;                         /* of the run */
   /* Own */
   int64_t last_position, last_recorded_at;
   bool
       knows_last; /* else the event before is not there or cannot be read: no link to it can be judged */
-  int64_t shift;       /* events from here on were hashed at this distance from where they stand */
-  int searches;        /* costly looks around that are left */
-  es_tree_check *tree; /* NULL once positions have a gap */
+  int64_t shift; /* events from here on were hashed at this distance from where they stand */
+  int64_t told_segment_at; /* where the damage of a segment begins that was told last */
+  int searches;            /* costly looks around that are left */
+  es_tree_check *tree;     /* NULL once positions have a gap */
 } es_scan;
 
 es_status es__scan(es_scan *scan, es_error *err);

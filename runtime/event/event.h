@@ -10,7 +10,8 @@ enum {
   ES_ID_MAX = 255,               /* bytes of an aggregate, tenant or actor id, or idempotency key */
   ES_DATA_MAX = 4 * 1024 * 1024, /* bytes of data */
   ES_METADATA_MAX = 64 * 1024,   /* bytes of metadata */
-  ES_LEAF_MAX = 65535            /* bytes of a leaf */
+  ES_LEAF_MAX = 65535,           /* bytes of a leaf */
+  ES_MARKER_LENGTH = (2 * ES_HASH_SIZE + 2) / 3 * 4
 };
 
 /* Checks the envelope's texts: present where required, lengths, valid UTF-8, no control characters in names and ids.
@@ -30,6 +31,21 @@ void es__leaf_encode(es_buf *out, const es_event *event, const uint8_t data_hash
 es_status es__leaf_decode(es_event *out, uint8_t data_hash[ES_HASH_SIZE],
                           uint8_t metadata_hash[ES_HASH_SIZE], const uint8_t *leaf, size_t length,
                           es_error *err);
+
+/* The row of an archived event has no data, which no JSON text is, and in the place of metadata a marker: the SHA-256 of data and
+ * that of metadata, together in base64. The texts are in a segment (store/segment.h). */
+static inline bool es__event_archived(const es_event *event) {
+  return event->data.length == 0 && event->metadata.length == ES_MARKER_LENGTH;
+}
+/* Texts that are no longer than their marker stay: moving them would make the store larger. */
+static inline bool es__event_can_shrink(const es_event *event) {
+  return event->data.length + event->metadata.length > ES_MARKER_LENGTH;
+}
+void es__marker_write(char out[ES_MARKER_LENGTH + 1], const uint8_t data_hash[ES_HASH_SIZE],
+                      const uint8_t metadata_hash[ES_HASH_SIZE]);
+/* False for an event that is not archived or whose marker is no such thing. */
+bool es__marker_read(uint8_t data_hash[ES_HASH_SIZE], uint8_t metadata_hash[ES_HASH_SIZE],
+                     const es_event *event);
 
 /* A line of ES_FORM_EXPORT back into an event: every member exactly once, data and metadata canonical JSON, the envelope fit
  * to be stored. Its texts go to `texts`, which has room for length + 1 bytes; `scratch` is working memory. Hashes are taken,

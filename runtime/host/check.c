@@ -76,6 +76,8 @@ static int verify(lua_State *L) {
   set_count(L, "unlinked_to", report.unlinked_to);
   set_count(L, "signed_to", report.signed_to);
   set_count(L, "hashes_only_to", report.hashes_only_to);
+  set_count(L, "archived_count", report.archived_count);
+  set_count(L, "unseen_count", report.unseen_count);
   if (report.unknown_signer[0] != '\0') {
     lua_pushstring(L, report.unknown_signer);
     lua_setfield(L, -2, "unknown_signer");

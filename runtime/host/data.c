@@ -127,13 +127,14 @@ static int import_close(lua_State *L) {
 /* ---- backups ---- */
 
 static int push_verified(lua_State *L, const es_verify_report *verified) {
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
   set_count(L, "event_count", verified->event_count);
+  set_count(L, "unseen_count", verified->unseen_count);
   host_set_hash(L, "head_hash", verified->head_hash);
   return 1;
 }
 
-/* backup(runtime, path, options) -> { event_count, head_hash } */
+/* backup(runtime, path, options) -> { event_count, head_hash, unseen_count } */
 static int backup(lua_State *L) {
   host_runtime *host = host_check(L);
   const char *path = host_check_text(L, 2);
@@ -212,7 +213,7 @@ static void take_finding(void *data, const es_finding *finding) {
 }
 
 /* restore({ project, store, file, memory, accept_rollback, accept_foreign, evidence }) ->
- * { event_count, head_hash, warnings, foreign } */
+ * { event_count, head_hash, unseen_count, warnings, foreign } */
 int host_restore(lua_State *L) {
   es_options options = ES_OPTIONS_INIT;
   es_restore_options how = ES_RESTORE_INIT;

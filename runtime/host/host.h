@@ -67,6 +67,7 @@ int host_sign_detached(lua_State *L);
 
 void host_verify_evidence(lua_State *L, es_verify_options *options, host_evidence *evidence);
 extern const luaL_Reg host_data_methods[];
+extern const luaL_Reg host_archive_methods[];
 void host_read_close_all(host_runtime *host);
 void host_data_close(host_runtime *host);
 void host_data_open(lua_State *L);
@@ -113,6 +114,8 @@ const char *host_text(lua_State *L, int index, const char *name);
 int64_t host_integer(lua_State *L, int index, const char *name, int64_t absent);
 int host_int(lua_State *L, int index, const char *name, int absent);
 bool host_flag(lua_State *L, int index, const char *name);
+/* A time: RFC 3339, or an integer of microseconds; absent 0. */
+int64_t host_time(lua_State *L, int index, const char *name);
 const char *host_check_text(lua_State *L, int index); /* an argument without NUL bytes */
 
 /* A Lua function that C calls back: never raises over C frames; the error waits until host_callback_end(). */

@@ -150,9 +150,9 @@ static int status_list(lua_State *L) {
 
 static void set_runtime_metatable(lua_State *L) {
   static const luaL_Reg *const topics[] = {
-      host_runtime_methods, host_command_methods, host_append_methods, host_context_methods,
-      host_read_methods,    host_project_methods, host_data_methods,   host_check_methods,
-      host_ledger_methods,  host_snapshot_methods};
+      host_runtime_methods, host_command_methods,  host_append_methods, host_context_methods,
+      host_read_methods,    host_project_methods,  host_data_methods,   host_check_methods,
+      host_ledger_methods,  host_snapshot_methods, host_archive_methods};
 
   luaL_newmetatable(L, "esrun.runtime");
   lua_newtable(L);

@@ -32,23 +32,6 @@ static int cursor_close(lua_State *L) {
   return 0;
 }
 
-static int64_t time_field(lua_State *L, int index, const char *name) {
-  const char *text;
-  int64_t time_us = 0;
-
-  if (lua_getfield(L, index, name) == LUA_TNUMBER) {
-    lua_pop(L, 1);
-    return host_integer(L, index, name, 0);
-  }
-  lua_pop(L, 1);
-  text = host_text(L, index, name);
-  if (text == NULL) return 0;
-  if (!es_time_parse(&time_us, text)) {
-    host_error(L, "%s: \"%s\" is not an RFC 3339 time such as 2026-01-31T12:00:00Z", name, text);
-  }
-  return time_us;
-}
-
 static void read_filter(lua_State *L, int index, es_filter *filter) {
   filter->tenant_id = host_text(L, index, "tenant_id");
   filter->actor_id = host_text(L, index, "actor_id");
@@ -58,8 +41,8 @@ static void read_filter(lua_State *L, int index, es_filter *filter) {
   filter->event_id = host_text(L, index, "event_id");
   filter->correlation_id = host_text(L, index, "correlation_id");
   filter->causation_id = host_text(L, index, "causation_id");
-  filter->from_time = time_field(L, index, "from");
-  filter->to_time = time_field(L, index, "to");
+  filter->from_time = host_time(L, index, "from");
+  filter->to_time = host_time(L, index, "to");
   filter->after_position = host_integer(L, index, "after", 0);
   filter->from_version = host_integer(L, index, "from_version", 0);
   filter->to_version = host_integer(L, index, "to_version", 0);
@@ -137,7 +120,7 @@ static int load(lua_State *L) {
 
   host_check_type(L, 4, LUA_TTABLE);
   options.at_version = host_integer(L, 4, "at_version", 0);
-  options.at_time = time_field(L, 4, "at_time");
+  options.at_time = host_time(L, 4, "at_time");
   box = host_push_text(L);
   status = es_load(box, host->rt, type, id, &options, &err);
   results = host_push_result(L, status, box, as_text, &err);

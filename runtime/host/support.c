@@ -258,6 +258,23 @@ int64_t host_integer(lua_State *L, int index, const char *name, int64_t absent) 
   return value;
 }
 
+int64_t host_time(lua_State *L, int index, const char *name) {
+  const char *text;
+  int64_t time_us = 0;
+
+  if (lua_getfield(L, index, name) == LUA_TNUMBER) {
+    lua_pop(L, 1);
+    return host_integer(L, index, name, 0);
+  }
+  lua_pop(L, 1);
+  text = host_text(L, index, name);
+  if (text == NULL) return 0;
+  if (!es_time_parse(&time_us, text)) {
+    host_error(L, "%s: \"%s\" is not an RFC 3339 time such as 2026-01-31T12:00:00Z", name, text);
+  }
+  return time_us;
+}
+
 int host_int(lua_State *L, int index, const char *name, int absent) {
   int64_t value = host_integer(L, index, name, absent);
 

@@ -250,8 +250,8 @@ ES_API es_status es_project_find(char **out, const char *start, es_error *err);
 /* Facts as one JSON object, freed with es_free():
  *   es_describe  the modules: aggregates (commands, params, events), projections (tables, queries), with hashes
  *   es_config    the effective settings and where each comes from
- *   es_info      the store: id, path, events, snapshots, head hash, signed_position (how many events the newest checkpoint
- *                covers), versions of libraries, pragmas read back */
+ *   es_info      the store: id, path, events, head hash, signed_position (how many events the newest checkpoint covers),
+ *                versions of libraries, pragmas read back */
 ES_API es_status es_describe(char **out, es_runtime *rt, es_error *err);
 ES_API es_status es_config(char **out, es_runtime *rt, es_error *err);
 ES_API es_status es_info(char **out, es_runtime *rt, es_error *err);
@@ -585,11 +585,15 @@ typedef struct es_verify_report {
   char unknown_anchor
       [440]; /* "ANCHOR, signed by NAME (key ID)" of the first anchor of which the same holds; else "". It
                             counts all the same: who keeps an anchor vouches for where it comes from */
+  int64_t archived_count; /* events whose data and metadata are in segments (es_archive) */
+  int64_t unseen_count;   /* of them: whose segment is not at hand. Their hashes hold, made of the
+                             texts' hashes; the texts themselves were not looked at */
 } es_verify_report;
 
 /* Recomputes every hash, link, version sequence and derived structure, compares the chain with the tree, and both with every
  * checkpoint known: those in the store, the signer's memory, the anchors. ES_ERR_INTEGRITY when anything was found. Both
- * ranges end before the first event that was found faulty. options may be NULL. */
+ * ranges end before the first event that was found faulty. Segments that are at hand are read and compared with the hashes;
+ * one that is damaged is a finding, one that is not at hand is counted. options may be NULL. */
 ES_API es_status es_verify(es_verify_report *out, es_runtime *rt, const es_verify_options *options,
                            es_error *err);
 
@@ -804,6 +808,71 @@ ES_API void es_import_close(es_import *import); /* NULL is fine; stores nothing 
  * be NULL) is what was verified. */
 ES_API es_status es_backup(es_verify_report *out, es_runtime *rt, const char *path,
                            es_progress progress, void *progress_data, es_error *err);
+
+/* ---- Archives: old data and metadata outside the store's file ---------------------------------------------------- */
+
+typedef struct es_archive_options {
+  size_t size;
+  /* Exactly one says what moves: always the oldest events, without a gap */
+  int64_t before_position; /* those before this position; 0: not by position */
+  int64_t before_time;     /* those recorded before this, in microseconds; 0: not by time */
+  int64_t keep_events;     /* all but the newest so many; -1: not by number */
+  int64_t
+      keep_bytes; /* all but the newest whose data and metadata are at most so many bytes together; -1: not by size */
+  const char *folder;     /* where segments are written; NULL: STORE-archive, beside the store */
+  int64_t segment_events; /* in a segment, at most; 0: 100,000 */
+  bool dry_run;           /* only say what would move */
+  es_progress progress;   /* counts events; may be NULL */
+  void *progress_data;
+} es_archive_options;
+
+#define ES_ARCHIVE_INIT                                                                            \
+  { .size = sizeof(es_archive_options), .keep_events = -1, .keep_bytes = -1 }
+
+typedef struct es_archive_report {
+  int64_t event_count;   /* events whose data and metadata moved, or would */
+  int64_t first, last;   /* the lowest and highest of their positions; 0: none */
+  int64_t text_bytes;    /* of their data and metadata */
+  int64_t segment_count; /* segments written */
+  int64_t file_bytes;    /* of them */
+} es_archive_report;
+
+/* Moves the data and metadata of old events into segments: files of the lines that an export has, compressed, which are written,
+ * synced and read back before anything leaves the store. Everything else of the events stays, so that hashes, chain, tree and proofs hold
+ * without a segment; reading an event fetches its data and metadata from its segment, and fails without it (ES_ERR_STORE
+ * "segment_missing"). Nothing is ever deleted. An event whose hash does not fit ends it (ES_ERR_INTEGRITY "hash"). A segment and
+ * what leaves the store for it are one transaction, in which $audit has $Archived, under the context's actor, else
+ * system:archive; what `progress` stopped is ES_ERR_OTHER "stopped", and the segments before it stay. *out (may be NULL) is what
+ * was done. The store's file does not shrink: es_compact. */
+ES_API es_status es_archive(es_archive_report *out, es_runtime *rt,
+                            const es_archive_options *options, es_error *err);
+
+typedef struct es_unarchive_options {
+  size_t size;
+  int64_t from;         /* the first position; 0: 1 */
+  int64_t to;           /* the last; 0: all */
+  es_progress progress; /* counts events; may be NULL */
+  void *progress_data;
+} es_unarchive_options;
+
+#define ES_UNARCHIVE_INIT                                                                          \
+  { .size = sizeof(es_unarchive_options) }
+
+/* Puts data and metadata of archived events back into the store, each compared with its hash. Their segments stay, and serve again
+ * when the events are archived once more. In transactions of at most 10,000 events, each with $Unarchived in $audit. options and
+ * out may be NULL. */
+ES_API es_status es_unarchive(es_archive_report *out, es_runtime *rt,
+                              const es_unarchive_options *options, es_error *err);
+
+/* A JSON array of objects, in order of position: from, to, file, path (null: not at hand), folder (where it was written, when not
+ * beside the store), sha256, file_bytes, text_bytes, created_at. Free with es_free(). */
+ES_API es_status es_segments(char **out, es_runtime *rt, es_error *err);
+
+/* Rewrites the store's file without the room that archived events left, which needs as much free disk again as the file then
+ * has. ES_ERR_STORE "busy" while others use it; writers wait meanwhile. */
+ES_API es_status es_compact(es_runtime *rt, es_error *err);
+
+/* ---- Backups ------------------------------------------------------------------------------------------------ */
 
 typedef struct es_restore_options {
   size_t size;

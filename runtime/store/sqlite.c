@@ -285,17 +285,10 @@ static es_status prepare_writing(es_sqlite *store, es_id_source *ids, es_error *
 }
 
 static es_status prepare_reading(es_sqlite *store, bool fresh, es_error *err) {
-  int64_t version = es__sqlite_ask_integer(store->db, "PRAGMA user_version", 0);
-
   if (fresh)
     return es__fail(err, ES_ERR_STORE, "not_a_store", "%s: this database is empty", store->path);
-  if (version != es__sqlite_schema_version()) {
-    es__fail(err, ES_ERR_STORE, "old_store", "%s: schema version %lld is older than %d",
-             store->path, (long long)version, es__sqlite_schema_version());
-    es__hint(err, "open it once for writing: that brings it up to date");
-    return ES_ERR_STORE;
-  }
-  return set_pragmas(store, err);
+  es_status status = set_pragmas(store, err);
+  return status == ES_OK ? es__sqlite_stand_in(store, err) : status;
 }
 
 static es_status allocate(es_sqlite **out, const char *path, const es_sqlite_options *options,
@@ -332,6 +325,7 @@ static void sqlite_close(es_store *base) {
   sqlite3_close(store->db);
   es__queue_close(store->queue);
   es__sqlite_page_free(store->spare_page);
+  es__sqlite_archive_free(store);
   es__chain_free(base->chain);
   free(store->names_by_id);
   free(store->names_by_text);
@@ -384,7 +378,21 @@ static es_status sqlite_info(es_buf *json, es_store *base, es_error *err) {
   return json->failed ? es__no_memory(err) : ES_OK;
 }
 
-static void sqlite_forget(es_store *base) { es__sqlite_forget_names((es_sqlite *)base); }
+static void sqlite_forget(es_store *base) {
+  es__sqlite_forget_names((es_sqlite *)base);
+  es__sqlite_archive_forget((es_sqlite *)base);
+}
+
+static const es_archive_kind sqlite_archive = {
+    .segments = es__sqlite_segments,
+    .add_segment = es__sqlite_add_segment,
+    .replace_texts = es__sqlite_replace_texts,
+    .next_to_move = es__sqlite_next_to_move,
+    .fetch = es__sqlite_fetch,
+    .folder = es__sqlite_archive_folder,
+    .look_in = es__sqlite_look_in,
+    .compact = es__sqlite_compact,
+};
 
 static const es_store_kind sqlite_kind = {
     .name = "sqlite",
@@ -416,6 +424,7 @@ static const es_store_kind sqlite_kind = {
     .check = es__sqlite_check,
     .compare_sums = es__sqlite_compare_sums,
     .info = sqlite_info,
+    .archive = &sqlite_archive,
     .backup = es__sqlite_backup,
     .close = sqlite_close,
 };

@@ -8,6 +8,7 @@
  *   sqlite_check.c   looking for damage                                 sqlite_index.c   the events' indexes among it
  *   sqlite_tree.c    tiles and checkpoints                              sqlite_backup.c  copies, and a file's layout
  *   sqlite_snapshots.c  kept states
+ *   sqlite_segments.c  segments, and archived events' texts from them
  */
 #ifndef ES_STORE_SQLITE_H
 #define ES_STORE_SQLITE_H
@@ -15,6 +16,7 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include "store/archive.h"
 #include "store/filter.h"
 #include "store/writers_queue.h"
 
@@ -114,7 +116,16 @@ typedef enum es_name_kind {
     " coalesce((SELECT version FROM snapshots WHERE stream_id = ?1 AND version <= ?2"              \
     " ORDER BY version DESC LIMIT 1 OFFSET ?3), 0))")                                              \
   X(SNAPSHOT_DROP, "DELETE FROM snapshots WHERE stream_id = ?1")                                   \
-  X(SNAPSHOT_DROP_ALL, "DELETE FROM snapshots")
+  X(SNAPSHOT_DROP_ALL, "DELETE FROM snapshots")                                                    \
+  X(SEGMENT_FIND, "SELECT first, last, file, folder, sha256, file_bytes, text_bytes, created_at,"  \
+                  " frames, checksum FROM segments WHERE first <= ?1 ORDER BY first DESC LIMIT 1") \
+  X(SEGMENT_ADD,                                                                                   \
+    "INSERT INTO segments (first, last, file, folder, sha256, file_bytes, text_bytes,"             \
+    " created_at, frames, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")             \
+  X(TEXTS_REPLACE, "UPDATE events SET data = ?2, metadata = ?3 WHERE position = ?1")               \
+  X(TEXTS_NEXT, "SELECT position FROM events NOT INDEXED WHERE position > ?1 AND position <= ?2"   \
+                " AND length(CAST(data AS BLOB)) + length(CAST(metadata AS BLOB)) > 88"            \
+                " ORDER BY position LIMIT 1")
 
 typedef enum es_statement {
 #define ES_STATEMENT_ENUM(constant, sql) ES_SQL_##constant,
@@ -140,6 +151,7 @@ typedef struct es_stream_slot {
 } es_stream_slot;
 
 typedef struct es_sqlite_page es_sqlite_page;
+typedef struct es_sqlite_archive es_sqlite_archive;
 
 typedef struct es_sqlite {
   es_store base;
@@ -162,6 +174,7 @@ typedef struct es_sqlite {
   es_name_slot *names_by_text; /* the same */
   es_stream_slot *streams;     /* the same */
   es_sqlite_page *spare_page;  /* of a closed cursor, for the next */
+  es_sqlite_archive *archive;  /* NULL until a segment is looked for */
 } es_sqlite;
 
 /* sqlite_fail.c. The failure of a call that returned `rc`: path, what was being done, SQLite's words, and how to mend it. */
@@ -192,6 +205,8 @@ es_text es__sqlite_text(sqlite3_stmt *statement, int column);
 /* sqlite_schema.c */
 es_status es__sqlite_migrate(es_sqlite *store, es_id_source *ids, es_error *err);
 int es__sqlite_schema_version(void);
+/* Lets an older file be read as it is, once its pragmas are set. */
+es_status es__sqlite_stand_in(es_sqlite *store, es_error *err);
 es_status es__sqlite_load_identity(es_sqlite *store, es_error *err);
 es_status es__sqlite_check_identity(es_sqlite *store, es_store_finding finding, void *data,
                                     es_error *err);
@@ -300,6 +315,23 @@ es_status es__sqlite_drop_snapshots(int64_t *count, es_store *base, const es_str
                                     es_error *err);
 es_status es__sqlite_check_snapshots(es_sqlite *store, es_store_finding finding, void *data,
                                      es_error *err);
+
+/* sqlite_segments.c */
+es_status es__sqlite_segments(es_store *base, es_segment_visitor visitor, void *data,
+                              es_error *err);
+es_status es__sqlite_add_segment(es_store *base, const es_segment *segment, es_error *err);
+es_status es__sqlite_fetch(es_event *event, es_store *base, es_error *err);
+es_status es__sqlite_replace_texts(es_store *base, int64_t position, es_text data, es_text metadata,
+                                   es_error *err);
+es_status es__sqlite_next_to_move(int64_t *out, es_store *base, int64_t after, int64_t to,
+                                  es_error *err);
+es_status es__sqlite_archive_folder(char **out, es_store *base, es_error *err);
+es_status es__sqlite_look_in(es_store *base, const char *folder, es_error *err);
+es_status es__sqlite_compact(es_store *base, es_error *err);
+es_status es__sqlite_check_segments(es_sqlite *store, es_store_finding finding, void *data,
+                                    es_error *err);
+void es__sqlite_archive_forget(es_sqlite *store);
+void es__sqlite_archive_free(es_sqlite *store);
 
 /* What a row of events has in the place of names. */
 typedef struct es_event_names {

@@ -132,6 +132,7 @@ static es_status check_small_tables(es_sqlite *store, es_store_finding finding, 
     es__sqlite_integrity_check(store, pragma, finding, data);
   }
   status = es__sqlite_check_checkpoints(store, finding, data, err);
+  if (status == ES_OK) status = es__sqlite_check_segments(store, finding, data, err);
   if (status == ES_OK) status = es__sqlite_check_tile_count(store, finding, data, err);
   return status == ES_OK ? es__tree_check_size(&store->base, finding, data, err) : status;
 }

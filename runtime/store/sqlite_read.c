@@ -64,7 +64,7 @@ es_status es__sqlite_read(es_store_cursor **out, es_store *base, const es_filter
   es_status status;
 
   if (cursor == NULL) return es__no_memory(err);
-  cursor->base.store = base;
+  cursor->base = (es_store_cursor){.store = base};
   status = es__sqlite_select(&cursor->selection, store, filter, err);
   if (status == ES_OK) status = take_page(&cursor->page, store, err);
   if (status != ES_OK) {
@@ -132,11 +132,10 @@ static es_status read_names(es_event *event, es_sqlite_page *page, es_sqlite *st
   return status;
 }
 
-/* Room for a row's texts. *fits is false when they belong to the next page; a row alone in its page always fits. */
-static es_status make_room(bool *fits, es_sqlite_page *page, bool alone, sqlite3_stmt *row,
+/* Room for an event's texts. *fits is false when they belong to the next page; an event alone in its page always fits. */
+static es_status make_room(bool *fits, es_sqlite_page *page, bool alone, const es_event *event,
                            es_error *err) {
-  size_t wanted =
-      5 * ES_ID_MAX + (size_t)sqlite3_column_bytes(row, 15) + (size_t)sqlite3_column_bytes(row, 16);
+  size_t wanted = 5 * ES_ID_MAX + event->data.length + event->metadata.length;
 
   *fits = wanted <= page->text_capacity - page->text_length;
   if (*fits || !alone) return ES_OK;
@@ -148,17 +147,31 @@ static es_status make_room(bool *fits, es_sqlite_page *page, bool alone, sqlite3
   return ES_OK;
 }
 
-static es_status read_row(es_event *event, es_sqlite_page *page, es_sqlite *store,
-                          sqlite3_stmt *row, es_error *err) {
-  es_status status = read_fields(event, store, row, err);
+/* Where they are until the next row: SQLite's memory, or the segment's. */
+static es_status read_texts(es_event *event, sqlite_cursor *cursor, sqlite3_stmt *row,
+                            es_error *err) {
+  es_sqlite *store = (es_sqlite *)cursor->base.store;
 
-  if (status == ES_OK) status = read_names(event, page, store, row, err);
-  if (status != ES_OK) return status;
   if (sqlite3_column_type(row, 15) != SQLITE_TEXT || sqlite3_column_type(row, 16) != SQLITE_TEXT)
     return malformed(store, event->position, "data or metadata", err);
-  event->data = place(page, es__sqlite_text(row, 15));
-  event->metadata = place(page, es__sqlite_text(row, 16));
-  return ES_OK;
+  event->data = es__sqlite_text(row, 15);
+  event->metadata = es__sqlite_text(row, 16);
+  return cursor->base.as_stored ? ES_OK : es__archive_fetch(event, &store->base, err);
+}
+
+static es_status read_row(bool *fits, es_event *event, sqlite_cursor *cursor, sqlite3_stmt *row,
+                          es_error *err) {
+  es_sqlite *store = (es_sqlite *)cursor->base.store;
+  es_sqlite_page *page = cursor->page;
+  es_status status = read_fields(event, store, row, err);
+
+  if (status == ES_OK) status = read_texts(event, cursor, row, err);
+  if (status == ES_OK) status = make_room(fits, page, cursor->count == 0, event, err);
+  if (status != ES_OK || !*fits) return status;
+  status = read_names(event, page, store, row, err);
+  event->data = place(page, event->data);
+  event->metadata = place(page, event->metadata);
+  return status;
 }
 
 /* ---- Pages ---- */
@@ -210,10 +223,8 @@ static es_status fill(sqlite_cursor *cursor, es_error *err) {
   if (status != ES_OK) return status;
   while (status == ES_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
     es_event *event = &page->events[cursor->count];
-    status = make_room(&fits, page, cursor->count == 0, row, err);
+    status = read_row(&fits, event, cursor, row, err);
     if (status != ES_OK || !fits) break;
-    status = read_row(event, page, store, row, err);
-    if (status != ES_OK) break;
     if (past_the_span(&cursor->selection.terms, event)) {
       cursor->ended = true;
       break;

@@ -145,8 +145,46 @@ static const char schema_2[] =
     " checksum BLOB NOT NULL CHECK (length(checksum) = 32)) STRICT;"
     "CREATE UNIQUE INDEX snapshots_by_stream ON snapshots (stream_id, version);";
 
+/* Texts of events may move to a segment, and back: what takes their place is a marker (event/event.h). The one UPDATE of events
+ * that is let through is of both texts, at a position that a segment has. Whether the marker or the texts are the event's own is
+ * for the caller to compute, and for who verifies. */
+static const char schema_3[] =
+    "CREATE TABLE segments ("
+    " first INTEGER PRIMARY KEY,"
+    " last INTEGER NOT NULL CHECK (last >= first),"
+    " file TEXT NOT NULL CHECK (file <> ''),"
+    " folder TEXT NOT NULL,"
+    " sha256 BLOB NOT NULL CHECK (length(sha256) = 32),"
+    " file_bytes INTEGER NOT NULL,"
+    " text_bytes INTEGER NOT NULL,"
+    " created_at INTEGER NOT NULL,"
+    " frames BLOB NOT NULL CHECK (length(frames) > 0 AND length(frames) % 8 = 0),"
+    " checksum BLOB NOT NULL CHECK (length(checksum) = 32)) STRICT;"
+
+    APPEND_ONLY("segments")
+
+        "CREATE TRIGGER segments_guard BEFORE INSERT ON segments"
+        " WHEN NEW.first IS NOT (SELECT coalesce(max(last), 0) + 1 FROM segments)"
+        " BEGIN SELECT raise(ABORT, 'segments are append-only'); END;"
+        "DROP TRIGGER events_no_update;"
+        "CREATE TRIGGER events_no_update BEFORE UPDATE ON events"
+        " WHEN (NEW.data = '') IS (OLD.data = '')"
+        " OR NEW.data = '' AND (length(NEW.metadata) <> 88"
+        " OR NEW.metadata GLOB '*[^A-Za-z0-9+/=]*')"
+        " OR NEW.data <> '' AND substr(NEW.metadata, 1, 1) <> '{'"
+        " OR NOT EXISTS (SELECT 1 FROM segments WHERE OLD.position BETWEEN first AND last)"
+        " OR NEW.position IS NOT OLD.position OR NEW.event_id IS NOT OLD.event_id"
+        " OR NEW.stream_id IS NOT OLD.stream_id OR NEW.version IS NOT OLD.version"
+        " OR NEW.tenant IS NOT OLD.tenant OR NEW.aggregate_type IS NOT OLD.aggregate_type"
+        " OR NEW.event_type IS NOT OLD.event_type OR NEW.schema_version IS NOT OLD.schema_version"
+        " OR NEW.actor IS NOT OLD.actor OR NEW.correlation_id IS NOT OLD.correlation_id"
+        " OR NEW.causation_id IS NOT OLD.causation_id OR NEW.occurred_at IS NOT OLD.occurred_at"
+        " OR NEW.recorded_at IS NOT OLD.recorded_at OR NEW.previous_hash IS NOT OLD.previous_hash"
+        " OR NEW.hash IS NOT OLD.hash"
+        " BEGIN SELECT raise(ABORT, 'events are append-only: no UPDATE'); END;";
+
 /* migrations[v] makes version v + 1 out of version v; 0 is an empty file. */
-static const char *const migrations[] = {schema_1, schema_2};
+static const char *const migrations[] = {schema_1, schema_2, schema_3};
 
 int es__sqlite_schema_version(void) { return (int)(sizeof migrations / sizeof migrations[0]); }
 
@@ -224,13 +262,13 @@ es_status es__sqlite_check_identity(es_sqlite *store, es_store_finding finding, 
 
 static int execute(sqlite3 *db, const char *sql) { return sqlite3_exec(db, sql, NULL, NULL, NULL); }
 
-static int migrate_from(sqlite3 *db, int64_t version) {
+static int migrate_from(sqlite3 *db, int64_t version, int64_t to) {
   char pragma[64];
   int rc = SQLITE_OK;
 
-  for (; rc == SQLITE_OK && version < es__sqlite_schema_version(); version++)
+  for (; rc == SQLITE_OK && version < to; version++)
     rc = execute(db, migrations[version]);
-  snprintf(pragma, sizeof pragma, "PRAGMA user_version = %d", es__sqlite_schema_version());
+  snprintf(pragma, sizeof pragma, "PRAGMA user_version = %lld", (long long)to);
   return rc == SQLITE_OK ? execute(db, pragma) : rc;
 }
 
@@ -242,7 +280,7 @@ es_status es__sqlite_migrate(es_sqlite *store, es_id_source *ids, es_error *err)
   if (rc != SQLITE_OK) return es__sqlite_fail(store, rc, "preparing the store", err);
   int64_t version = es__sqlite_ask_integer(store->db, "PRAGMA user_version", 0);
   if (version < es__sqlite_schema_version()) {
-    rc = migrate_from(store->db, version);
+    rc = migrate_from(store->db, version, es__sqlite_schema_version());
     snprintf(pragma, sizeof pragma, "PRAGMA application_id = %d", ES__SQLITE_APPLICATION_ID);
     if (rc == SQLITE_OK) rc = execute(store->db, pragma);
     if (rc == SQLITE_OK && version == 0) status = write_identity(store, ids, err);
@@ -253,7 +291,24 @@ es_status es__sqlite_migrate(es_sqlite *store, es_id_source *ids, es_error *err)
   return status;
 }
 
-/* ---- Is the schema the one above? ---- */
+/* What each version added, empty and in memory, for an older file that is only read: it holds none of it. */
+static const char *const stand_ins[] = {
+    "",
+    "CREATE TEMP TABLE snapshots (stream_id, version, snapshot_id, position, event_hash,"
+    " module_hash, created_at, state, lists, checksum)",
+    "CREATE TEMP TABLE segments (first, last, file, folder, sha256, file_bytes, text_bytes,"
+    " created_at, frames, checksum)"};
+
+es_status es__sqlite_stand_in(es_sqlite *store, es_error *err) {
+  int64_t version = es__sqlite_ask_integer(store->db, "PRAGMA user_version", 0);
+  int rc = SQLITE_OK;
+
+  for (; rc == SQLITE_OK && version > 0 && version < es__sqlite_schema_version(); version++)
+    rc = execute(store->db, stand_ins[version]);
+  return rc == SQLITE_OK ? ES_OK : es__sqlite_fail(store, rc, "opening an older store", err);
+}
+
+/* ---- Is the schema the one above? Of an older file that is only read, the one of its version ---- */
 
 /* All but the two tables of ANALYZE, named whole: a trigger may be called nearly like them, and SQLite takes whatever stands in
  * `sql`, whatever the row calls itself. */
@@ -293,7 +348,9 @@ es_status es__sqlite_check_schema(es_sqlite *store, es_store_finding finding, vo
   sqlite3_stmt *expected = NULL, *actual = NULL;
   int rc = sqlite3_open_v2(":memory:", &model, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY, NULL);
 
-  if (rc == SQLITE_OK) rc = migrate_from(model, 0);
+  int64_t version = es__sqlite_ask_integer(store->db, "PRAGMA user_version", 0);
+  if (version > es__sqlite_schema_version()) version = es__sqlite_schema_version();
+  if (rc == SQLITE_OK) rc = migrate_from(model, 0, version);
   if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(model, schema_rows, -1, &expected, NULL);
   if (rc == SQLITE_OK) {
     rc = sqlite3_prepare_v2(store->db, schema_rows, -1, &actual, NULL);

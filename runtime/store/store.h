@@ -130,6 +130,8 @@ typedef struct es_store_checkpoint {
   es_buf note;
 } es_store_checkpoint;
 
+typedef struct es_archive_kind es_archive_kind; /* store/archive.h */
+
 /* One store kind. Implementations embed es_store as their first member. All functions may set *err. */
 typedef struct es_store_kind {
   const char *name;
@@ -179,6 +181,7 @@ typedef struct es_store_kind {
   es_status (*compare_sums)(es_store *store, const es_sums *sums, es_store_finding finding,
                             void *data, es_error *err);
   es_status (*info)(es_buf *json, es_store *store, es_error *err);
+  const es_archive_kind *archive; /* NULL: texts stay where they are */
   /* NULL: there is no file to copy */
   es_status (*backup)(es_store *store, const char *path, es_progress progress, void *progress_data,
                       es_error *err);
@@ -231,7 +234,8 @@ es_status es__sqlite_layout(es_layout *out, const char *path, es_error *err);
  * beside them every event up to sums->to once by es__store_visit and es__tree_check_leaf (store/tree.h), and at last
  * es__store_compare_sums. es__store_check does all of it on one connection.
  *
- * visit: hands over each event of the positions after + 1 … to, in order, adding its entries to `sums`.
+ * visit: hands over each event of the positions after + 1 … to, in order, adding its entries to `sums`; archived ones as their
+ * rows are (event/event.h).
  *
  * forget: from here on reads see what the file says, not what was read of it before. */
 es_status es__store_append(es_store *store, es_commit *commit, es_error *err);
@@ -301,10 +305,12 @@ es_status es__snapshot_checksum(uint8_t out[ES_HASH_SIZE], es_store *store,
                                 const es_snapshot_record *record, es_error *err);
 es_status es__time_conflict(const es_event *event, es_error *err);
 
-/* The cursor base: kinds embed it first so that es__store_next finds the kind. */
+/* The cursor base: kinds embed it first so that es__store_next finds the kind. Who needs no texts sets as_stored before the first
+ * event: archived ones then come as their rows are, and no segment is opened. */
 struct es_store_cursor {
   es_store *store;
   bool has_snapshots; /* false: the one stream that is read has none */
+  bool as_stored;
 };
 
 #endif

@@ -136,6 +136,14 @@ static es_status imports(ledger *self, const void *options, es_error *err) {
   return status;
 }
 
+static es_status archives(ledger *self, const void *options, es_error *err) {
+  return es_archive(NULL, self->e.rt, options, err);
+}
+
+static es_status unarchives(ledger *self, const void *options, es_error *err) {
+  return es_unarchive(NULL, self->e.rt, options, err);
+}
+
 /* Every call that takes a struct with a size. `by_default` is the code of its answer when it knows the size alone ("": done),
  * `to_null` that to NULL. */
 static const struct {
@@ -169,6 +177,9 @@ static const struct {
     {"es_verify_proof", checks_proof, sizeof(es_proof_check), "missing_argument", "no_options",
      "ES_PROOF_CHECK_INIT"},
     {"es_import_open", imports, sizeof(es_import_options), "", "no_options", "ES_IMPORT_INIT"},
+    {"es_archive", archives, sizeof(es_archive_options), "bad_choice", "no_options",
+     "ES_ARCHIVE_INIT"},
+    {"es_unarchive", unarchives, sizeof(es_unarchive_options), "", "", "ES_UNARCHIVE_INIT"},
 };
 enum { CALL_COUNT = sizeof calls / sizeof calls[0] };
 
@@ -284,6 +295,7 @@ static void results_need_a_place_to_go_to(void **state) {
   MISSING("out", es_import_open(NULL, rt, &import, &err));
   MISSING("path", es_backup(NULL, rt, NULL, NULL, NULL, &err));
   MISSING("path", es_restore(NULL, NULL, &options, NULL, &err));
+  MISSING("out", es_segments(NULL, rt, &err));
   MISSING("out", es_sha256(NULL, "x", 1, &err));
   MISSING("out", es_store_layout(NULL, &options, &err));
   es_reply_free(reply);

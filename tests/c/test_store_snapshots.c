@@ -348,7 +348,8 @@ static void a_store_of_the_first_layout_gets_the_table(void **state) {
   edit(f, "a", 2);
   es__store_close(f->store);
   f->store = NULL;
-  assert_int_equal(raw(f, "DROP TABLE snapshots; PRAGMA user_version = 1"), SQLITE_OK);
+  assert_int_equal(raw(f, "DROP TABLE snapshots; DROP TABLE segments; PRAGMA user_version = 1"),
+                   SQLITE_OK);
   fixture_reopen(f);
   assert_sound(f->store, 2);
   add(f, "a", 2);

@@ -34,7 +34,7 @@ static void a_store_opens_with_every_promised_pragma(void **state) {
                                       "\"trusted_schema\":\"0\"",
                                       "\"cell_size_check\":\"1\"",
                                       "\"application_id\":\"1702064750\"",
-                                      "\"user_version\":\"2\"",
+                                      "\"user_version\":\"3\"",
                                       "\"events\":0",
                                       "\"kind\":\"sqlite\""};
   for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {

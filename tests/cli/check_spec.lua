@@ -42,7 +42,8 @@ describe("esrun", function()
       local report = cjson.decode(run(folder, "verify", "--output", "json").out)
       assert.same({
         ok = true, event_count = 3, finding_count = 0, verified_from = 1, anchored_to = 0, signed_to = 0, unlinked_to = 0,
-        hashes_only_to = 0, unknown_signer = cjson.null, unknown_anchor = cjson.null, silent_anchors = {},
+        hashes_only_to = 0, archived_count = 0, unseen_count = 0,
+        unknown_signer = cjson.null, unknown_anchor = cjson.null, silent_anchors = {},
         findings = {}, head_hash = head,
       }, report)
       assert.equal("", run(folder, "verify", "--output", "jsonl").out)

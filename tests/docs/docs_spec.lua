@@ -116,7 +116,7 @@ describe("the guide", function()
       end
     end
     for _, name in ipairs {
-      "first-project", "authorization", "testing", "projections", "tenants", "error-handling", "audit", "ledger",
+      "first-project", "authorization", "testing", "projections", "tenants", "error-handling", "audit", "ledger", "archiving",
     } do
       assert.truthy((tested["docs/guide/" .. name .. ".md"] or 0) > 0, name)
     end

@@ -38,7 +38,7 @@ describe("the page of the store", function()
       made[name] = true
     end
     for name, cells in section "Tables":gmatch "\n| `(%l+)` |([^\n]*)" do
-      for column in cells:gmatch "`([%l_]+)`" do told[name .. "." .. column] = true end
+      for column in cells:gmatch "`(%l[%l%d_]*)`" do told[name .. "." .. column] = true end
     end
     assert.same(made, told)
   end)

@@ -30,7 +30,7 @@ describe("the Lua API's reference", function()
         assert.is_truthy(text:find("es:" .. name .. "%f[^%w_]"), "es:" .. name)
       end
     end
-    for part, module in pairs { context = es.context, audit = es.audit } do
+    for part, module in pairs { context = es.context, audit = es.audit, archive = es.archive } do
       for name in pairs(module) do
         assert.is_truthy(text:find("es%." .. part .. "%." .. name .. "%f[^%w_]"), ("es.%s.%s"):format(part, name))
       end
@@ -48,7 +48,7 @@ describe("the Lua API's reference", function()
 
   it("names every option of every function that refuses others", function()
     local count = 0
-    for _, source in ipairs { "init.lua", "runtime.lua", "snapshots.lua", "ledger.lua" } do
+    for _, source in ipairs { "init.lua", "runtime.lua", "snapshots.lua", "ledger.lua", "archive.lua" } do
       for list, names in support.read(support.root .. "/lua/esrun/" .. source):gmatch "\nlocal ([%u_]+) = (%b{})" do
         for name in names:gmatch "([%a_]+) = true" do
           count = count + 1

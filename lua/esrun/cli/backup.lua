@@ -6,6 +6,7 @@ local target = require "esrun.cli.target"
 
 local backup = {
   description = "Copy the store into a new file while it is in use. The file appears when the copy is verified. "
+    .. "Segments of archived events that are at hand are copied too, to FILE-archive. "
     .. "It is recorded in $audit as $BackupCreated.",
 }
 
@@ -23,6 +24,10 @@ function backup.run(call, args)
   end)
   wipe()
   errors.check(verified, message, code, details)
+  if verified.unseen_count > 0 then
+    io.stderr:write(("esrun: warning: the segments of %s are not at hand, so not beside the copy\n"):format(
+      counted(verified.unseen_count, "archived event")))
+  end
   if call.out.mode ~= "table" then
     verified.file = args.file
     return call.out:json(verified)

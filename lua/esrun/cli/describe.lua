@@ -29,7 +29,8 @@ describe.ENVIRONMENT = {
 describe.FILES = {
   { "esrun.lua", "What makes a folder a project; its settings." },
   { "esrun.db", "The store, unless esrun.lua or --store name another file. Beside it: -wal and -shm while it is open, -queue, in "
-    .. "which writers wait for their turn, and `-projections/`, a file a projection and generation." },
+    .. "which writers wait for their turn, `-projections/`, a file a projection and generation, and `-archive/`, archived "
+    .. "data." },
   { "~/.config/esrun/config.lua", "The user's configuration: keys, anchors, when to sign." },
   { "~/.local/share/esrun/keys/STORE-ID.key", "The signing key that `keygen` makes, mode 0600." },
   { "~/.local/state/esrun/signer/STORE-ID/", "The signer's memory: what was signed last." },

@@ -192,8 +192,25 @@ local function check_leftovers(findings, folders)
     seen[folder] = true
   end
   if #found == 0 then return add(findings, "leftovers", "ok", "no unfinished files") end
-  add(findings, "leftovers", "warning", "unfinished exports or backups: " .. table.concat(found, ", "),
+  add(findings, "leftovers", "warning", "unfinished exports, backups or segments: " .. table.concat(found, ", "),
     "remove them, unless one is being written now")
+end
+
+-- Archived events whose data cannot be read now.
+local function check_segments(findings, es)
+  local list, message, _, details = es.archive.segments()
+  if not list then return failure(findings, "segments", message, details) end
+  local missing = {}
+  for _, segment in ipairs(list) do
+    if not segment.path then missing[#missing + 1] = segment.file end
+  end
+  if #missing > 0 then
+    local names = table.concat(missing, ", ", 1, math.min(#missing, 10))
+    return add(findings, "segments", "warning",
+      ("%d of %d are not at hand, so that their events cannot be read: %s"):format(#missing, #list, names),
+      "put them back into the store's -archive folder when they are needed")
+  end
+  if #list > 0 then add(findings, "segments", "ok", ("%d, all at hand"):format(#list)) end
 end
 
 -- What the store holds --------------------------------------------------------------------------------------------------
@@ -357,7 +374,8 @@ local function check_store(findings, call, where, alone)
     check_permissions(findings, store.path)
     check_queue(findings, store.path)
     check_space(findings, store.path)
-    check_leftovers(findings, { folder_of(store.path), where.project })
+    check_leftovers(findings, { folder_of(store.path), where.project, store.path .. "-archive" })
+    check_segments(findings, es)
   end
   local scope <close> = es.context.enter { operator_scope = true }
   check_checkpoints(findings, es, info)

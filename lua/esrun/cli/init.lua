@@ -26,6 +26,7 @@ local COMMANDS = {
   { "import", "store the events of an export, or rows of CSV and JSON through a mapping" },
   { "backup", "copy the store while it is in use, verified" },
   { "restore", "make a verified backup the project's store" },
+  { "archive", "move old events' data into compressed files beside the store, and back" },
   { "migrate", "bring the store's file up to date; --status only looks" },
   { "test", "run the project's specifications" },
   { "run", "run a Lua script on a project" },

@@ -35,6 +35,10 @@ function restore.run(call, args)
   if restored.foreign then
     io.stderr:write("hint: verify and checkpoint go on refusing this store until that folder is moved away\n")
   end
+  if restored.unseen_count > 0 then
+    io.stderr:write(("esrun: warning: the segments of %s are not beside the backup\n"):format(
+      counted(restored.unseen_count, "archived event")))
+  end
   if #restored.warnings > (restored.foreign and 1 or 0) then
     io.stderr:write("hint: verify and checkpoint go on refusing this store until esrun checkpoint --accept-rollback\n")
   end

@@ -76,8 +76,17 @@ local function print_signers(out, report)
   end
 end
 
+local function print_archived(out, report)
+  if report.unseen_count == 0 then return end
+  out:line("warning: the segments of %s are not at hand: the hashes hold, data and metadata were not looked at (esrun archive "
+    .. "--list)", counted(report.unseen_count, "archived event"))
+end
+
 local function verdict_of(report)
   if not report.ok then return "DAMAGED, " .. counted(report.finding_count, "finding") end
+  if report.unseen_count > 0 then
+    return "intact as far as looked: all but the data of " .. counted(report.unseen_count, "event")
+  end
   if report.hashes_only_to == 0 then return "intact" end
   if report.verified_from > report.event_count then return "intact as far as looked: no position" end
   return ("intact as far as looked: positions %d to %d"):format(report.verified_from, report.event_count)
@@ -92,6 +101,7 @@ local function print_report(out, report)
   print_ranges(out, report)
   for _, anchor in ipairs(report.silent_anchors) do out:line("warning: %s", evidence.silence(anchor)) end
   print_signers(out, report)
+  print_archived(out, report)
   local done = report.event_count - report.verified_from + 1
   local rate = report.seconds > 0 and math.floor(done / report.seconds) or done
   out:styled_line(("%s, head %s, %d events/s: "):format(counted(report.event_count, "event"),
@@ -115,6 +125,7 @@ function verify.run(call, args)
       head_hash = report.event_count > 0 and report.head_hash or core.null, verified_from = report.verified_from,
       anchored_to = report.anchored_to, signed_to = report.signed_to,
       unlinked_to = report.unlinked_to, hashes_only_to = report.hashes_only_to,
+      archived_count = report.archived_count, unseen_count = report.unseen_count,
       unknown_signer = report.unknown_signer or core.null, unknown_anchor = report.unknown_anchor or core.null,
       silent_anchors = report.silent_anchors,
     }
