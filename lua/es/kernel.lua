@@ -9,6 +9,7 @@ local projection = require "es.projection"
 
 local kernel = {
   aggregates = {}, projections = {},
+  raise_next = place.raise_next,
   context_owns = nil, -- set by the engine: is this metadata name the context's?
 }
 
@@ -44,15 +45,22 @@ local command_keys = {
   params = "table", allow = "function", decide = "function", exists = "any", dispatch = "string", description = "string",
 }
 
+-- What is wrong with a declaration is added to its place; the checks go on with what is right, so that all is told.
+
+-- The fields that are right.
 local function check_keys(where, declaration, allowed)
+  local right = {}
   for _, key in ipairs(sorted_keys(declaration)) do
     local want = allowed[key]
     if not want then
-      where:fail({ key }, "unknown field '%s' (%s)", key, known(key, allowed))
+      where:add({ key }, "unknown field '%s' (%s)", key, known(key, allowed))
     elseif want ~= "any" and type(declaration[key]) ~= want then
-      where:fail({ key }, "%s must be a %s, not a %s", key, want, type(declaration[key]))
+      where:add({ key }, "%s must be a %s, not a %s", key, want, type(declaration[key]))
+    else
+      right[key] = declaration[key]
     end
   end
+  return right
 end
 
 --- Version of an event type's data: one more than the upcasters from 1 upward.
@@ -62,7 +70,8 @@ local function schema_version(where, event_type, upcast)
     return 1
   end
   if type(steps) ~= "table" then
-    where:fail({ "upcast", event_type }, "upcast.%s must be a table of functions by version", event_type)
+    where:add({ "upcast", event_type }, "upcast.%s must be a table of functions by version", event_type)
+    return 1
   end
   local count = 0
   for _ in pairs(steps) do
@@ -70,79 +79,88 @@ local function schema_version(where, event_type, upcast)
   end
   for version = 1, count do
     if type(steps[version]) ~= "function" then
-      where:fail({ "upcast", event_type }, "upcast.%s must have functions for every version from 1 to %d", event_type, count)
+      where:add({ "upcast", event_type }, "upcast.%s must have functions for every version from 1 to %d", event_type, count)
+      break
     end
   end
   return count + 1
 end
 
+local function add_wrong_field(where, names, reason, field)
+  names = table.move(names, 1, #names, 1, {})
+  for name in (field or ""):gmatch "[^.]+" do names[#names + 1] = name end
+  where:add(names, "%s: %s", table.concat(names, "."), reason)
+end
+
 -- `names` lead from the place to the fields.
 local function compile_fields(where, names, fields)
-  local compiled, reason, field = schema.compile(fields)
-  if not compiled then
-    for name in (field or ""):gmatch "[^.]+" do names[#names + 1] = name end
-    where:fail(names, "%s: %s", table.concat(names, "."), reason)
+  local compiled, reason, wrong = schema.compile(fields)
+  if not compiled and not wrong then
+    add_wrong_field(where, names, reason)
+  elseif not compiled then
+    for _, name in ipairs(sorted_keys(fields)) do
+      local fine, one_reason, one = schema.compile { [name] = fields[name] }
+      if not fine then add_wrong_field(where, names, one_reason, one) end
+    end
   end
   return compiled
 end
 
-local function compile_events(where, declaration)
-  local events = {}
-  for _, event_type in ipairs(sorted_keys(declaration.events or {})) do
-    local fields = declaration.events[event_type]
-    if not event_type:find "^%a[%w_.-]*$" or #event_type > 128 then
-      where:fail({ "events", event_type }, "event type '%s' must be a name such as DocumentCreated", event_type)
-    end
-    if type(fields) ~= "table" then
-      where:fail({ "events", event_type }, "events.%s must be a table of fields", event_type)
-    end
-    local owner = event_owner[event_type]
-    if owner then
-      where:fail({ "events", event_type }, "event type %s is already declared by %s; event types are unique in a project",
-        event_type, tostring(owner:inner(nil, "events", event_type)))
-    end
-    event_owner[event_type] = where
-    local require_actor = fields.require_actor
-    if require_actor == true then
-      local rest = {}
-      for key, value in pairs(fields) do
-        if key ~= "require_actor" then
-          rest[key] = value
-        end
-      end
-      fields = rest
-    end
-    events[event_type] = {
-      schema = compile_fields(where, { "events", event_type }, fields),
-      version = schema_version(where, event_type, declaration.upcast),
-      require_actor = require_actor == true,
-    }
+local function compile_event(where, event_type, fields, upcast)
+  local names = { "events", event_type }
+  if not event_type:find "^%a[%w_.-]*$" or #event_type > 128 then
+    where:add(names, "event type '%s' must be a name such as DocumentCreated", event_type)
   end
-  return events
+  local owner = event_owner[event_type]
+  if owner then
+    where:add(names, "event type %s is already declared by %s; event types are unique in a project", event_type,
+      tostring(owner:inner(nil, "events", event_type)))
+  end
+  event_owner[event_type] = owner or where
+  if type(fields) ~= "table" then
+    where:add(names, "events.%s must be a table of fields", event_type)
+    fields = {}
+  end
+  local require_actor = fields.require_actor == true
+  if require_actor then
+    local rest = {}
+    for key, value in pairs(fields) do
+      if key ~= "require_actor" then
+        rest[key] = value
+      end
+    end
+    fields = rest
+  end
+  return {
+    schema = compile_fields(where, names, fields),
+    version = schema_version(where, event_type, upcast),
+    require_actor = require_actor,
+  }
 end
 
 local function compile_command(where, name, command)
   if type(command) ~= "table" then
-    where:fail({ "commands", name }, "commands.%s must be a table with params, allow and decide", name)
+    return where:add({ "commands", name }, "commands.%s must be a table with params, allow and decide", name)
   end
   local here = where:inner("commands." .. name, "commands", name)
-  check_keys(here, command, command_keys)
-  if type(command.decide) ~= "function" then
-    here:fail({ "decide" }, "decide must be a function(state, cmd, ctx)")
+  local right = check_keys(here, command, command_keys)
+  if command.decide == nil then
+    here:add({ "decide" }, "decide must be a function(state, cmd, ctx)")
   end
+  command = right
   local exists = command.exists
   if exists ~= nil and exists ~= true and exists ~= false and type(exists) ~= "string" then
-    here:fail({ "exists" }, "exists must be true or the message for a missing aggregate")
+    here:add({ "exists" }, "exists must be true or the message for a missing aggregate")
   end
   if command.dispatch then
     local owner = dispatch_owner[command.dispatch]
     if owner then
-      here:fail({ "dispatch" }, "dispatch name %s is already that of %s", command.dispatch, tostring(owner))
+      here:add({ "dispatch" }, "dispatch name %s is already that of %s", command.dispatch, tostring(owner))
     end
-    dispatch_owner[command.dispatch] = here
+    dispatch_owner[command.dispatch] = owner or here
   end
   if (command.params or {}).actor_id ~= nil then
-    here:fail({ "params", "actor_id" }, "a parameter cannot be named actor_id: who acts comes from the context (ctx.actor_id)")
+    here:add({ "params", "actor_id" }, "a parameter cannot be named actor_id: who acts comes from the context (ctx.actor_id)")
   end
   return {
     name = name,
@@ -155,39 +173,49 @@ local function compile_command(where, name, command)
   }
 end
 
-local function register_aggregate(declaration, chunk_name)
-  local where = place.of(declaration, chunk_name, "aggregate " .. tostring(declaration.name))
-  check_keys(where, declaration, aggregate_keys)
-  if kernel.aggregates[declaration.name] then
-    where:fail({}, "already declared by %s", kernel.aggregates[declaration.name].chunk_name)
-  end
-  local compiled = {
-    name = declaration.name, chunk_name = chunk_name, commands = {},
-    initial = declaration.initial or function() return {} end,
-    apply = declaration.apply or {}, upcast = declaration.upcast or {}, view = declaration.view,
-    not_found = declaration.not_found or declaration.name .. " not found",
-  }
-  if declaration.snapshot ~= nil then
-    compiled.snapshot = require "es.snapshot".check(where, declaration.snapshot, known)
-  end
-  compiled.events = compile_events(where, declaration)
+-- Handlers and upcasters are of events that are declared. While `events` itself is wrong, nothing is known of these.
+local function check_handled(where, compiled)
   for _, event_type in ipairs(sorted_keys(compiled.apply)) do
     if not compiled.events[event_type] then
-      where:fail({ "apply", event_type }, "apply.%s handles an event that is not declared (%s)", event_type,
+      where:add({ "apply", event_type }, "apply.%s handles an event that is not declared (%s)", event_type,
         known(event_type, compiled.events))
     elseif type(compiled.apply[event_type]) ~= "function" then
-      where:fail({ "apply", event_type }, "apply.%s must be a function(state, e)", event_type)
+      where:add({ "apply", event_type }, "apply.%s must be a function(state, e)", event_type)
     end
   end
   for _, event_type in ipairs(sorted_keys(compiled.upcast)) do
     if not compiled.events[event_type] then
-      where:fail({ "upcast", event_type }, "upcast.%s: no such event (%s)", event_type, known(event_type, compiled.events))
+      where:add({ "upcast", event_type }, "upcast.%s: no such event (%s)", event_type, known(event_type, compiled.events))
     end
   end
-  for _, name in ipairs(sorted_keys(declaration.commands or {})) do
-    compiled.commands[name] = compile_command(where, name, declaration.commands[name])
+end
+
+local function register_aggregate(declaration, chunk_name)
+  local where = place.of(declaration, chunk_name, "aggregate " .. tostring(declaration.name))
+  local right = check_keys(where, declaration, aggregate_keys)
+  local name = right.name or ""
+  if kernel.aggregates[name] then
+    where:add({}, "already declared by %s", kernel.aggregates[name].chunk_name)
+    where:conclude() -- its events are, too
   end
-  kernel.aggregates[declaration.name] = compiled
+  local compiled = {
+    name = name, chunk_name = chunk_name, commands = {}, events = {},
+    initial = right.initial or function() return {} end,
+    apply = right.apply or {}, upcast = right.upcast or {}, view = right.view,
+    not_found = right.not_found or name .. " not found",
+  }
+  if right.snapshot then
+    compiled.snapshot = require "es.snapshot".check(where, right.snapshot, known)
+  end
+  for _, event_type in ipairs(sorted_keys(right.events or {})) do
+    compiled.events[event_type] = compile_event(where, event_type, right.events[event_type], compiled.upcast)
+  end
+  if declaration.events == right.events then check_handled(where, compiled) end
+  for _, command in ipairs(sorted_keys(right.commands or {})) do
+    compiled.commands[command] = compile_command(where, command, right.commands[command])
+  end
+  where:conclude()
+  kernel.aggregates[name] = compiled
   return compiled
 end
 
@@ -199,8 +227,9 @@ function kernel.register(declaration, chunk_name)
   end
   if projection.is_projection(declaration) then
     if kernel.projections[declaration.name] then
-      place.of(declaration, chunk_name, "projection " .. declaration.name):fail({}, "already declared by %s",
-        kernel.projections[declaration.name].chunk_name)
+      local where = place.of(declaration, chunk_name, "projection " .. declaration.name)
+      where:add({}, "already declared by %s", kernel.projections[declaration.name].chunk_name)
+      where:conclude()
     end
     projection.check(declaration, chunk_name)
     kernel.projections[declaration.name] = { chunk_name = chunk_name, declaration = declaration }

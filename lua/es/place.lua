@@ -7,6 +7,8 @@ local place = {
   source = nil, -- set by the engine: function(chunk name) -> its text
 }
 
+local found = {} -- messages about the declaration that was looked at last, which were not raised yet
+
 local declared = setmetatable({}, { __mode = "k" }) -- "aggregates/x.lua:3" by declaration
 
 --- Remembers the line of project code that made a declaration. Returns the declaration.
@@ -21,6 +23,7 @@ end
 ---@field line integer? of the call that made the declaration
 ---@field label string
 ---@field path string[] names from the declaration to here
+---@field found string[] what is wrong with the declaration, of all its places
 local Place = {}
 Place.__index = Place
 
@@ -31,11 +34,18 @@ Place.__index = Place
 ---@return es.Place
 function place.of(declaration, chunk_name, label)
   local file, line = (declared[declaration] or ""):match "^(.*):(%d+)$"
-  return setmetatable({ file = file or chunk_name, line = math.tointeger(line), label = label, path = {} }, Place)
+  return setmetatable({ file = file or chunk_name, line = math.tointeger(line), label = label, path = {}, found = {} },
+    Place)
 end
 
-local function raise(at, message)
-  support.raise { status = "lua", code = "bad_declaration", message = (at and at .. ": " or "") .. message }
+local function with_place(at, message)
+  return (at and at .. ": " or "") .. message
+end
+
+--- Raises the next of what is wrong with a declaration, if there is more: for who wants to hear of all.
+function place.raise_next()
+  local message = table.remove(found, 1)
+  if message then support.raise { status = "lua", code = "bad_declaration", message = message } end
 end
 
 local function tokens_of(chunk_name)
@@ -49,7 +59,8 @@ end
 --- Raises what is wrong with what a module returned.
 function place.fail_at_return(chunk_name, message)
   local source, tokens = tokens_of(chunk_name)
-  raise(source and ("%s:%d"):format(chunk_name, tokens.return_line(source)) or chunk_name, message)
+  found = { with_place(source and ("%s:%d"):format(chunk_name, tokens.return_line(source)) or chunk_name, message) }
+  place.raise_next()
 end
 
 local function joined(path, names)
@@ -62,7 +73,7 @@ end
 function Place:inner(label, ...)
   return setmetatable({
     file = self.file, line = self.line, label = label and self.label .. ": " .. label or self.label,
-    path = joined(self.path, { ... }),
+    path = joined(self.path, { ... }), found = self.found,
   }, Place)
 end
 
@@ -76,11 +87,17 @@ function Place:at(...)
   return line and ("%s:%d"):format(self.file, line) or self.file
 end
 
---- Raises what is wrong with what `names` lead to from here.
+--- Notes what is wrong with what `names` lead to from here: `conclude` raises it.
 ---@param names string[]
 ---@param format string
-function Place:fail(names, format, ...)
-  raise(self:at(table.unpack(names)), ("%s: %s"):format(self.label, format:format(...)))
+function Place:add(names, format, ...)
+  self.found[#self.found + 1] = with_place(self:at(table.unpack(names)), ("%s: %s"):format(self.label, format:format(...)))
+end
+
+--- Raises the first of what was found wrong with the declaration.
+function Place:conclude()
+  found = self.found
+  place.raise_next()
 end
 
 function Place:__tostring()

@@ -50,7 +50,17 @@ function projection.is_projection(value)
   return type(value) == "table" and getmetatable(value) == Projection
 end
 
--- The checks below raise through `fail`, which is made for one declaration so that every message starts alike.
+-- The checks below end through `fail`, which is made for one declaration so that every message starts alike. What `fail`
+-- ends is the check of one entry, which `attempt` began: the entries behind it are checked all the same.
+
+local ENDED = {}
+
+--- What `check` returns, or nil when `fail` ended it.
+local function attempt(check, ...)
+  local done, result = pcall(check, ...)
+  if done then return result end
+  if result ~= ENDED then error(result, 0) end
+end
 
 local function check_name(fail, what, name)
   if type(name) ~= "string" or not name:find("^%a[%w_]*$") or #name > NAME_MAX then
@@ -97,21 +107,28 @@ local function check_columns_of(fail, what, list, columns, types)
   return seen
 end
 
+--- `folded` has the columns' names in lower case.
+local function check_column(fail, what, column, text, folded)
+  local where = what .. "." .. tostring(column)
+  check_name(fail, "a column's name in " .. what, column)
+  if folded[column:lower()] then fail("%s and %s differ only in case", where, folded[column:lower()]) end
+  folded[column:lower()] = column
+  local base, optional = parse_type(fail, where, text)
+  return { name = column, type = base, optional = optional }
+end
+
 local function check_one_table(fail, name, spec)
-  local what = "table " .. name
+  local what, whole = "table " .. tostring(name), true
   check_name(fail, "a table's name", name)
   spec = as_table(fail, what, spec)
   local columns, folded = {}, {}
   for _, column in ipairs(sorted_keys(spec)) do
     if column ~= "key" and column ~= "index" then
-      local where = what .. "." .. tostring(column)
-      check_name(fail, "a column's name in " .. what, column)
-      if folded[column:lower()] then fail("%s and %s differ only in case", where, folded[column:lower()]) end
-      folded[column:lower()] = column
-      local base, optional = parse_type(fail, where, spec[column])
-      columns[column] = { name = column, type = base, optional = optional }
+      columns[column] = attempt(check_column, fail, what, column, spec[column], folded)
+      whole = whole and columns[column] ~= nil
     end
   end
+  if not whole then return nil end -- what the key says of the columns is told when these are right
   if spec.key == nil then fail("%s needs key = { \"column\", … }: the columns that make a row unique", what) end
   local key = as_table(fail, what .. ".key", spec.key)
   local in_key = check_columns_of(fail, what .. ".key", key, columns, KEY_TYPES)
@@ -138,61 +155,71 @@ end
 
 local function check_tables(fail, tables)
   local checked, folded = {}, {}
-  tables = as_table(fail, "tables", tables)
+  tables = as_table(fail, "tables", tables == nil and {} or tables)
   for _, name in ipairs(sorted_keys(tables)) do
     local lower = tostring(name):lower()
     if folded[lower] then fail("tables %s and %s differ only in case", tostring(name), folded[lower]) end
     folded[lower] = name
-    checked[#checked + 1] = check_one_table(fail, name, tables[name])
+    checked[#checked + 1] = attempt(check_one_table, fail, name, tables[name])
   end
   if #checked > TABLES_MAX then fail("more than %d tables", TABLES_MAX) end
   return checked
+end
+
+local function check_param(fail, what, name, text)
+  check_name(fail, "a parameter's name in " .. what, name)
+  local base, optional = parse_type(fail, what .. ".params." .. name, text)
+  return { name = name, type = base, optional = optional }
 end
 
 local function check_params(fail, what, params)
   local list = {}
   params = as_table(fail, what .. ".params", params)
   for _, name in ipairs(sorted_keys(params)) do
-    check_name(fail, "a parameter's name in " .. what, name)
-    local base, optional = parse_type(fail, what .. ".params." .. name, params[name])
-    list[#list + 1] = { name = name, type = base, optional = optional }
+    list[#list + 1] = attempt(check_param, fail, what, name, params[name])
   end
   if #list > PARAMS_MAX then fail("%s has more than %d parameters", what, PARAMS_MAX) end
   return list
 end
 
+local function check_one_sql(fail, kind, name, spec)
+  local what = ("%s.%s"):format(kind, tostring(name))
+  check_name(fail, "a name in " .. kind, name)
+  spec = as_table(fail, what, spec)
+  for _, field in ipairs(sorted_keys(spec)) do
+    if field ~= "sql" and field ~= "params" then
+      fail("%s has an unknown field %s (fields: params, sql)", what, tostring(field))
+    end
+  end
+  if type(spec.sql) ~= "string" then fail("%s needs sql = \"…\"", what) end
+  return { name = name, sql = spec.sql, params = check_params(fail, what, spec.params or {}) }
+end
+
 --- Queries and statements have the same shape: { name = { sql = …, params = … } }.
 local function check_sql(fail, kind, of)
   local checked = {}
-  of = as_table(fail, kind, of)
+  of = as_table(fail, kind, of == nil and {} or of)
   for _, name in ipairs(sorted_keys(of)) do
-    local what = ("%s.%s"):format(kind, tostring(name))
-    check_name(fail, "a name in " .. kind, name)
-    local spec = as_table(fail, what, of[name])
-    for field in pairs(spec) do
-      if field ~= "sql" and field ~= "params" then
-        fail("%s has an unknown field %s (fields: params, sql)", what, tostring(field))
-      end
-    end
-    if type(spec.sql) ~= "string" then fail("%s needs sql = \"…\"", what) end
-    checked[#checked + 1] = { name = name, sql = spec.sql, params = check_params(fail, what, spec.params or {}) }
+    checked[#checked + 1] = attempt(check_one_sql, fail, kind, name, of[name])
   end
   return checked
 end
 
+local function check_handler(fail, event_type, handler)
+  if type(event_type) ~= "string" then fail("on has a key that is no event type: %s", tostring(event_type)) end
+  if type(handler) ~= "function" then fail("on.%s must be a function(t, e), got %s", event_type, type(handler)) end
+  return handler
+end
+
+--- By event type, `any` among them.
 local function check_handlers(fail, on)
   local handlers = {}
-  on = as_table(fail, "on", on)
+  on = as_table(fail, "on", on == nil and {} or on)
   for _, event_type in ipairs(sorted_keys(on)) do
-    local handler = on[event_type]
-    if type(event_type) ~= "string" then fail("on has a key that is no event type: %s", tostring(event_type)) end
-    if type(handler) ~= "function" then
-      fail("on.%s must be a function(t, e), got %s", event_type, type(handler))
-    end
-    if event_type ~= "any" then handlers[event_type] = handler end
+    handlers[event_type] = attempt(check_handler, fail, event_type, on[event_type])
   end
   if next(on) == nil then fail("on has no handler: add on = { EventType = function(t, e) … end }") end
-  return handlers, on.any
+  return handlers
 end
 
 -- What a message of the checks above is about: "table rows.id has no …" is about tables, rows, id.
@@ -205,6 +232,26 @@ local function entry_of(message)
   return names
 end
 
+local function check_field(fail, field)
+  if not FIELDS[field] then fail("unknown field %s (fields: %s)", tostring(field), known(FIELDS)) end
+end
+
+local function check_fields(fail, declaration)
+  for _, field in ipairs(sorted_keys(declaration)) do attempt(check_field, fail, field) end
+  if not is_name(declaration.name) then fail("the name that es.projection was given must not be changed") end
+  if declaration.runtime_events ~= nil and type(declaration.runtime_events) ~= "boolean" then
+    fail("runtime_events must be true or false")
+  end
+end
+
+local function check_names_differ(fail, tables, statements)
+  for _, statement in ipairs(statements) do
+    for _, one in ipairs(tables) do
+      if one.name == statement.name then fail("%s is the name of a table and of a statement", one.name) end
+    end
+  end
+end
+
 --- Checks a declaration and returns what it says: names, columns, SQL texts and handlers.
 ---@param declaration table
 ---@param chunk_name string? of its module, for messages that have no line
@@ -213,31 +260,26 @@ function projection.check(declaration, chunk_name)
   local where = place.of(declaration, chunk_name, "projection " .. tostring(declaration.name))
   local function fail(format, ...)
     local text = format:format(...)
-    where:fail(entry_of(text), "%s", text)
+    where:add(entry_of(text), "%s", text)
+    error(ENDED, 0)
   end
-  if not is_name(declaration.name) then fail("the name that es.projection was given must not be changed") end
-  for _, field in ipairs(sorted_keys(declaration)) do
-    if not FIELDS[field] then fail("unknown field %s (fields: %s)", tostring(field), known(FIELDS)) end
-  end
-  if declaration.runtime_events ~= nil and type(declaration.runtime_events) ~= "boolean" then
-    fail("runtime_events must be true or false")
-  end
-  local handlers, any = check_handlers(fail, declaration.on == nil and {} or declaration.on)
-  local tables = check_tables(fail, declaration.tables or {})
-  local statements = check_sql(fail, "statements", declaration.statements or {})
-  for _, statement in ipairs(statements) do
-    for _, one in ipairs(tables) do
-      if one.name == statement.name then fail("%s is the name of a table and of a statement", one.name) end
-    end
-  end
+  attempt(check_fields, fail, declaration)
+  local on = attempt(check_handlers, fail, declaration.on) or {}
+  local tables = attempt(check_tables, fail, declaration.tables) or {}
+  local statements = attempt(check_sql, fail, "statements", declaration.statements) or {}
+  attempt(check_names_differ, fail, tables, statements)
+  local queries = attempt(check_sql, fail, "queries", declaration.queries) or {}
+  where:conclude()
+  local any = on.any
+  on.any = nil
   return {
     name = declaration.name,
     runtime_events = declaration.runtime_events or false,
-    on = handlers,
+    on = on,
     any = any,
     tables = tables,
     statements = statements,
-    queries = check_sql(fail, "queries", declaration.queries or {}),
+    queries = queries,
     place = function(kind, name) return where:at(kind, name, "sql") end,
   }
 end

@@ -15,22 +15,22 @@ local function sorted_names(from)
   return names
 end
 
---- Checks when snapshots are to be taken by themselves.
+--- Checks when snapshots are to be taken by themselves, and adds to `where` what is wrong.
 -- @param where the aggregate's place
 -- @param known function(name, from): what to offer for an unknown name
 function snapshot.check(where, policy, known)
   for _, key in ipairs(sorted_names(policy)) do
     local want, value = keys[key], policy[key]
     if not want then
-      where:fail({ "snapshot", key }, "snapshot: unknown field '%s' (%s)", key, known(key, keys))
+      where:add({ "snapshot", key }, "snapshot: unknown field '%s' (%s)", key, known(key, keys))
     elseif want == "boolean" and value ~= true then
-      where:fail({ "snapshot", key }, "snapshot.%s must be true", key)
+      where:add({ "snapshot", key }, "snapshot.%s must be true", key)
     elseif want == "integer" and (math.type(value) ~= "integer" or value < 1) then
-      where:fail({ "snapshot", key }, "snapshot.%s must be a whole number of at least 1", key)
+      where:add({ "snapshot", key }, "snapshot.%s must be a whole number of at least 1", key)
     end
   end
   if next(policy) == nil then
-    where:fail({ "snapshot" }, "snapshot must say when: every, daily or bytes")
+    where:add({ "snapshot" }, "snapshot must say when: every, daily or bytes")
   end
   return policy
 end

@@ -53,7 +53,7 @@ local esrun = {
 ---@field conflict_retries? integer how often a command without expected version is decided again; -1: never
 ---@field allow_nondeterminism? boolean test door: gives domain code es.test_random()
 ---@field checkpoint? esrun.CheckpointPolicy checkpoints that are signed by themselves
----@field on_failed_module? esrun.OnFailedModule told of each module that does not load, which is then left out
+---@field on_failed_module? esrun.OnFailedModule told of all that is wrong with modules; those that do not load are left out
 
 ---@alias esrun.OnFailedModule fun(path: string, message: string, code: string, details: esrun.Details)
 

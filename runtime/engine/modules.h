@@ -67,7 +67,8 @@ void es__kernel_push(lua_State *L);
 void es__kernel_push_function(lua_State *L, const char *name);
 void es__declaration_push(lua_State *L, const es_module *module);
 
-/* The module that declares an aggregate, or NULL. */
+/* The module that declares an aggregate, or a projection; NULL: none. */
 const es_module *es__modules_aggregate(const es_modules *modules, es_text aggregate_type);
+const es_module *es__modules_projection(const es_modules *modules, const char *name);
 
 #endif

@@ -138,6 +138,27 @@ static int compile_one(lua_State *L) {
   return 0;
 }
 
+/* A declaration may be wrong in several entries. */
+static int raise_next(lua_State *L) {
+  es__kernel_push_function(L, "raise_next");
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+/* Tells of a module that failed; who is told goes on, and hears of every entry of its declaration that is wrong. */
+static es_status tell_all(es_domain *domain, es_modules *modules, const char *path,
+                          es_status status, es_error *err) {
+  bool more = status != ES_OK && modules->watch.failed != NULL;
+
+  while (more) {
+    more = strcmp(err->code, "bad_declaration") == 0;
+    status = es__modules_told(modules, path, status, err);
+    if (more) status = es__domain_run(domain, raise_next, NULL, err);
+    more = more && status != ES_OK;
+  }
+  return status;
+}
+
 static bool is_library(const es_module *module) { return module->require_name != NULL; }
 
 /* Most programs that run a command or show a state never ask for these, and they come with the runtime, so that nobody waits
@@ -165,7 +186,7 @@ static es_status load_all(es_domain *domain, es_modules *modules, bool waiting, 
     if (!is_due(modules, module, waiting)) continue;
     status = es__domain_run(domain, is_library(module) ? compile_one : load_one, &job, err);
     module->failed = status != ES_OK;
-    status = es__modules_told(modules, module->chunk_name, status, err);
+    status = tell_all(domain, modules, module->chunk_name, status, err);
   }
   lua_gc(L, LUA_GCRESTART);
   es__domain_watch(domain, false);
@@ -213,12 +234,20 @@ void es__declaration_push(lua_State *L, const es_module *module) {
   lua_remove(L, -2);
 }
 
-const es_module *es__modules_aggregate(const es_modules *modules, es_text aggregate_type) {
+static const es_module *declaring(const es_modules *modules, bool is_projection, es_text name) {
   for (size_t i = 0; i < modules->count; i++) {
     const es_module *module = &modules->items[i];
-    if (module->name != NULL && !module->is_projection &&
-        es__text_equal(es__text(module->name), aggregate_type))
+    if (module->name != NULL && module->is_projection == is_projection &&
+        es__text_equal(es__text(module->name), name))
       return module;
   }
   return NULL;
+}
+
+const es_module *es__modules_aggregate(const es_modules *modules, es_text aggregate_type) {
+  return declaring(modules, false, aggregate_type);
+}
+
+const es_module *es__modules_projection(const es_modules *modules, const char *name) {
+  return declaring(modules, true, es__text(name));
 }

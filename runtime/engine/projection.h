@@ -10,6 +10,7 @@
 #ifndef ES_ENGINE_PROJECTION_H
 #define ES_ENGINE_PROJECTION_H
 
+#include "engine/modules.h"
 #include "lua/domain.h"
 #include "store/store.h"
 
@@ -23,6 +24,7 @@ typedef struct es_projections_options {
   bool read_only;         /* status and queries only */
   es_projection_push_event push_event; /* NULL: es__lua_push_event(L, event, 0) */
   void *push_event_data;
+  es_modules *modules; /* borrowed; who watches them is told of SQL that does not hold; or NULL */
 } es_projections_options;
 
 /* Touches no file yet. The store and the domain are borrowed and must outlive it; no domain code may run after closing,
@@ -37,7 +39,8 @@ void es__projections_close(es_projections *projections); /* NULL is fine */
 es_status es__projections_declare(es_projections *projections, int reference,
                                   const uint8_t module_hash[ES_HASH_SIZE], es_error *err);
 
-/* Tries the SQL of all of them, for those who want to know before first use. */
+/* Tries the SQL of all of them, for those who want to know before first use. The first that does not hold ends it, unless
+ * somebody watches the modules: then that one is told of each, and it is ES_OK. */
 es_status es__projections_try(es_projections *projections, es_error *err);
 
 /* As es_project, es_project_rebuild, es_project_status and es_query in esrun.h. Errors of their own:

@@ -88,6 +88,7 @@ struct es_projections {
   bool read_only;
   es_projection_push_event push_event;
   void *push_event_data;
+  es_modules *modules; /* borrowed; NULL: nobody watches */
 };
 
 /* ---- projection_plan.c: the checked declaration, from Lua into these structs ---- */

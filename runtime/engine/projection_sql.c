@@ -320,8 +320,19 @@ static void say_whose(const es_projection *projection, const char *kind, const c
   es__wrap(err, "%sprojection %s: %s.%s", job.text, projection->name, kind, name);
 }
 
-static es_status try_list(es_projection_file *file, const char *kind, es_sql_mode mode,
-                          const es_projection_sql *list, size_t count, es_error *err) {
+/* Whoever watches the modules hears of every text that does not hold. */
+static es_status told(es_projection *projection, es_status status, es_error *err) {
+  es_modules *modules = projection->owner->modules;
+  const es_module *module =
+      modules == NULL ? NULL : es__modules_projection(modules, projection->name);
+
+  projection->sql_tried = projection->sql_tried && status == ES_OK;
+  return module == NULL ? status : es__modules_told(modules, module->chunk_name, status, err);
+}
+
+static es_status try_list(es_projection *projection, es_projection_file *file, const char *kind,
+                          es_sql_mode mode, const es_projection_sql *list, size_t count,
+                          es_error *err) {
   es_status status = ES_OK;
 
   for (size_t i = 0; i < count && status == ES_OK; i++) {
@@ -330,7 +341,8 @@ static es_status try_list(es_projection_file *file, const char *kind, es_sql_mod
     if (status == ES_OK) status = check_params(statement, &list[i], err);
     if (status == ES_OK) status = check_columns(statement, err);
     sqlite3_finalize(statement);
-    if (status != ES_OK) say_whose(file->projection, kind, list[i].name, err);
+    if (status != ES_OK) say_whose(projection, kind, list[i].name, err);
+    status = told(projection, status, err);
   }
   return status;
 }
@@ -340,14 +352,14 @@ es_status es__projection_sql_try(es_projection *projection, es_error *err) {
   es_status status;
 
   if (projection->sql_tried) return ES_OK;
+  projection->sql_tried = true; /* until one does not hold */
   status = es__projection_file_open_memory(&file, projection, 0, err);
+  if (status != ES_OK) return told(projection, status, err);
+  status = try_list(projection, file, "statements", ES_SQL_STATEMENT, projection->statements,
+                    projection->statement_count, err);
   if (status == ES_OK)
-    status = try_list(file, "statements", ES_SQL_STATEMENT, projection->statements,
-                      projection->statement_count, err);
-  if (status == ES_OK)
-    status =
-        try_list(file, "queries", ES_SQL_QUERY, projection->queries, projection->query_count, err);
-  projection->sql_tried = status == ES_OK;
+    status = try_list(projection, file, "queries", ES_SQL_QUERY, projection->queries,
+                      projection->query_count, err);
   es__projection_file_close(file);
   return status;
 }

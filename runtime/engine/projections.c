@@ -24,6 +24,7 @@ es_status es__projections_open(es_projections **out, es_store *store, es_domain 
   projections->read_only = options->read_only;
   projections->push_event = options->push_event;
   projections->push_event_data = options->push_event_data;
+  projections->modules = options->modules;
   if (path != NULL && strcmp(path, ":memory:") != 0) {
     es_buf folder = {0};
     es__buf_format(&folder, "%s-projections", path);

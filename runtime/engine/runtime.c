@@ -77,8 +77,10 @@ static int take_reference(lua_State *L) {
 
 /* On first use: a command or a read needs none of their SQL prepared. */
 es_status es__projections_ready(es_runtime *rt, es_error *err) {
-  es_projections_options options = {
-      .store_path = rt->store_path, .read_only = rt->read_only, .push_event = es__fold_push_event};
+  es_projections_options options = {.store_path = rt->store_path,
+                                    .read_only = rt->read_only,
+                                    .push_event = es__fold_push_event,
+                                    .modules = &rt->modules};
   es_projections *projections = NULL;
   es_status status;
 
@@ -129,6 +131,13 @@ es_status es__open_options(es_options *out, const es_options *given, es_error *e
   return ES_ERR_USAGE;
 }
 
+/* Who watches modules hears of their SQL now. */
+static es_status look_at_projections(es_runtime *rt, es_error *err) {
+  es_status status = es__projections_ready(rt, err);
+
+  return status == ES_OK ? es__projections_try(rt->projections, err) : status;
+}
+
 es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
   es_options known, *options = &known;
   es_error own = ES_ERROR_INIT;
@@ -153,8 +162,9 @@ es_status es_open(es_runtime **out, const es_options *given, es_error *err) {
     status = es__modules_read(&rt->modules, &rt->settings, options->modules, options->module_count,
                               rt->chain, err);
   if (status == ES_OK) status = es__modules_load(&rt->domain, &rt->modules, &rt->limits, err);
-  rt->modules.watch = (es_module_watch){0};
   if (status == ES_OK) status = open_store(rt, options, err);
+  if (status == ES_OK && options->failed_module != NULL) status = look_at_projections(rt, err);
+  rt->modules.watch = (es_module_watch){0};
   if (status != ES_OK) goto done;
   *out = rt;
   rt = NULL;

@@ -215,8 +215,9 @@ typedef struct es_options {
   void *(*allocate)(void *allocate_data, void *block, size_t old_size, size_t new_size);
   void *allocate_data;
   /* For tools that look at a whole project. Each module that cannot be read, does not compile or declares nothing right is told
-   * here and left out, where es_open would fail with the first; modules of the library folders are compiled too, though nothing
-   * may require them. `path` is "aggregates/x.lua", a folder that cannot be read, or "esrun.lua" for one that is not there. */
+   * here and left out, where es_open would fail with the first; a declaration is told of once for each entry that is wrong
+   * (err->code "bad_declaration"). Modules of the library folders are compiled too, though nothing may require them, and the
+   * SQL of projections is tried: each text that does not hold is told of ("bad_sql"), and the projection stays. `path` is "aggregates/x.lua", a folder that cannot be read, or "esrun.lua" for one that is not there. */
   void (*failed_module)(void *failed_module_data, const char *path, const es_error *err);
   void *failed_module_data;
 } es_options;

@@ -228,13 +228,13 @@ end } }
       ["local A = es.aggregate 'A'\nA.comands = {}\n"] = "4 unknown field 'comands'",
       ["local A = es.aggregate 'A'\nA.commands = {\n  c = {\n    decide = function() end, params = {\n      a = 'strng',\n"
         .. "    },\n  },\n}\n"] = "7 commands.c.params.a: unknown type",
-      ["local A = es.aggregate 'A'\nA.commands = {}\nA.commands.c = {\n  alow = 1,\n}\n"]
+      ["local A = es.aggregate 'A'\nA.commands = {}\nA.commands.c = {\n  alow = 1, decide = es.reject,\n}\n"]
         = "6 commands.c: unknown field 'alow'",
       ["local A = es.aggregate 'A'\nA.events = {\n  ['Made'] = {\n    by = 'strng',\n  },\n}\n"] = "6 events.Made.by",
       ["local A = {}\n\n"] = "5 the module must return what es.aggregate or es.projection made",
       ["local A = es.projection 'p'\nA.on = {}\nA.on.any = function() end\nA.tables = {\n  rows = {\n"
         .. "    id = 'strng', key = { 'id' } } }\n"] = "8 projection p: table rows.id has no",
-      ["local A = es.projection 'p'\nA.on = {}\nA.taples = {}\n"] = "5 projection p: unknown field taples",
+      ["local A = es.projection 'p'\nA.on = { any = es.reject }\nA.taples = {}\n"] = "5 projection p: unknown field taples",
       ["local A = es.projection 'p'\nA.on = {}\n"] = "4 projection p: on has no handler",
       ["local A = es.projection 'p'\nA.on = { any = function() end }\nA.queries = {\n  one = { sql = 'SELECT 1 AS one' },\n"
         .. "  two = {\n    sql = 'SELECT 2 FROM rows',\n  },\n}\n"] = "8 projection p: queries.two: no such table: rows",
@@ -245,6 +245,93 @@ end } }
       assert.equal(want, told:sub(1, #want))
       assert.equal("aggregates/account.lua", finding.file)
     end
+  end)
+
+  it("tells all that is wrong with a declaration, each with its line", function()
+    local list = lint(of([[
+local A = es.aggregate "A"
+A.events = {
+  ThingMade = {
+    by = "strng", of = "string",
+    at = "tiem",
+  },
+  ["1"] = {},
+  ThingGone = 5,
+}
+A.apply = {
+  ThingMade = 1,
+  ThingMoved = function() end,
+}
+A.upcast = { ThingMade = { [2] = function() end },
+  ThingLost = {} }
+A.snapshot = { every = 0,
+  often = true }
+A.colour = "red"
+A.commands = {
+  make = {
+    params = { id = "uid",
+      actor_id = "string" },
+    decide = 1,
+    exists = 2,
+  },
+  unmake = 1,
+}
+]], { ["projections/things.lua"] = [[
+local es = require "es"
+local P = es.projection "things"
+P.colour = "red"
+P.tables = {
+  one = { id = "strng",
+    at = "tiem", key = { "id" } },
+  two = { id = "string" },
+}
+P.statements = { a = { sql = 1 } }
+P.queries = {
+  b = {},
+  c = { sql = "SELECT 1", params = { x = "integr",
+    y = "strng" } },
+}
+P.on = { ThingMade = 1,
+  ThingGone = function() end }
+return P
+]] }))
+    local want = {}
+    for _, line in ipairs { 6, 7, 9, 10, 13, 14, 16, 17, 18, 19, 20, 23, 24, 25, 26, 28 } do
+      want[#want + 1] = ("aggregates/account.lua:%d load"):format(line)
+    end
+    for _, line in ipairs { 3, 5, 6, 7, 9, 11, 12, 13, 15 } do
+      want[#want + 1] = ("projections/things.lua:%d load"):format(line)
+    end
+    assert.same(want, list)
+  end)
+
+  it("tells all SQL that does not hold, and nothing of what follows from another mistake", function()
+    local folder = of([[
+local A = es.aggregate "A"
+A.events = 1
+A.apply = { ThingMade = function() end }
+]], { ["projections/things.lua"] = [[
+local es = require "es"
+local P = es.projection "things"
+P.tables = { things = { id = "string", key = { "id" } } }
+P.statements = {
+  a = { sql = "DELETE FROM nowhere" },
+  b = { sql = "DELETE FROM things" },
+}
+P.queries = {
+  c = { sql = "SELECT nothing FROM things" },
+  d = { sql = "SELECT id FROM things WHERE id = :id" },
+  -- lint: sql
+  e = { sql = "SELECT" },
+  f = { sql = "SELECT 1 AS x; SELECT 2" },
+}
+P.on = { any = function() end }
+return P
+]] })
+    local list, answer = lint(folder)
+    assert.same({ "aggregates/account.lua:4 load", "projections/things.lua:5 sql", "projections/things.lua:9 sql",
+      "projections/things.lua:10 sql", "projections/things.lua:13 sql" }, list)
+    assert.equal("projection things: queries.d: the SQL uses :id, which params does not declare", answer.findings[4].message)
   end)
 
   it("names modules of long names, and folders that are no projects", function()

@@ -98,11 +98,21 @@ local function split(message, file)
   return path or file, math.tointeger(line), what or message
 end
 
-local function add_failure(findings, path, message, details)
-  local file, line, what = split(message, path)
+local function add_failure(findings, failure)
+  local file, line, what = split(failure.message, failure.path)
   add(findings, {
-    rule = "load", severity = "error", file = file, line = line, message = what, mend = details and details.hint,
+    rule = "load", severity = "error", file = file, line = line, message = what,
+    mend = failure.details and failure.details.hint,
   })
+end
+
+-- A text that SQLite does not take: its module loads, and its comments silence what is found.
+local function add_sql(modules, failure)
+  local file, line, what = split(failure.message, failure.path)
+  local module = modules[file]
+  if module then
+    module.add(line or tokens.declaration_line(module.source) or 1, "sql", what, failure.details and failure.details.hint)
+  end
 end
 
 local function check_sources(modules, folders)
@@ -132,11 +142,6 @@ local function check_declarations(modules, failed, es)
     local module = modules[projection.module]
     if module and projection.name == name then
       declaration_checks.projection(module, projection, known)
-      local done, message, _, details = es:project(name) -- on an empty store: tries its SQL
-      if not done then
-        local _, line, what = split(message)
-        module.add(line or tokens.declaration_line(module.source) or 1, "sql", what, details and details.hint)
-      end
     end
   end
 end
@@ -146,22 +151,28 @@ end
 ---@return table[] findings in order of file and line
 ---@return integer count of modules
 function lint.check(folder)
-  local findings, modules, failed, count = core.array {}, {}, {}, 0
-  local function on_failed_module(path, message, _, details)
-    failed[path] = true
-    add_failure(findings, path, message, details)
+  local findings, modules, failed, wrong_sql, count = core.array {}, {}, {}, {}, 0
+  local function on_failed_module(path, message, code, details)
+    local failure = { path = path, message = message, details = details }
+    if code == "bad_sql" then
+      wrong_sql[#wrong_sql + 1] = failure
+    else
+      failed[path] = true
+      add_failure(findings, failure)
+    end
   end
   local es <close>, message, _, details = esrun.open {
     project = folder, store = ":memory:", on_failed_module = on_failed_module,
   }
   if not es and details.status == "not_found" then errors.check(es, message, nil, details) end
-  if not es then add_failure(findings, "esrun.lua", message, details) end
+  if not es then add_failure(findings, { path = "esrun.lua", message = message, details = details }) end
   local folders = module_folders(folder)
   for _, kind in ipairs { "library", "aggregates", "projections" } do
     for _, path in ipairs(folders[kind]) do collect(modules, findings, path, path:match "[^/]+$", 0) end
   end
   for _ in pairs(modules) do count = count + 1 end
   check_sources(modules, folders)
+  for _, failure in ipairs(wrong_sql) do add_sql(modules, failure) end
   if es then check_declarations(modules, failed, es) end
   table.sort(findings, function(a, b)
     if a.file ~= b.file then return a.file < b.file end
