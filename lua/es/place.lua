@@ -7,7 +7,9 @@ local place = {
   source = nil, -- set by the engine: function(chunk name) -> its text
 }
 
-local found = {} -- messages about the declaration that was looked at last, which were not raised yet
+local FOUND_MAX = 100 -- told of one declaration; the rest is counted
+local found = {} -- what is wrong with the declaration that was looked at last, and was not raised yet
+local read = {} -- the tokens of the source that was asked for last: `name`, `source`
 
 local declared = setmetatable({}, { __mode = "k" }) -- "aggregates/x.lua:3" by declaration
 
@@ -23,7 +25,7 @@ end
 ---@field line integer? of the call that made the declaration
 ---@field label string
 ---@field path string[] names from the declaration to here
----@field found string[] what is wrong with the declaration, of all its places
+---@field found table[] what is wrong with the declaration, of all its places: { place, names, message }
 local Place = {}
 Place.__index = Place
 
@@ -38,29 +40,32 @@ function place.of(declaration, chunk_name, label)
     Place)
 end
 
-local function with_place(at, message)
-  return (at and at .. ": " or "") .. message
+local function raise(at, message)
+  support.raise { status = "lua", code = "bad_declaration", message = (at and at .. ": " or "") .. message }
 end
 
---- Raises the next of what is wrong with a declaration, if there is more: for who wants to hear of all.
+--- Raises the next of what is wrong with a declaration, if there is more: for who wants to hear of all. Only now is its line
+--- looked for, so that each has the time that a call may take.
 function place.raise_next()
-  local message = table.remove(found, 1)
-  if message then support.raise { status = "lua", code = "bad_declaration", message = message } end
+  local where, names, message = table.unpack(table.remove(found, 1) or {})
+  if where then raise(where:at(table.unpack(names)), ("%s: %s"):format(where.label, message)) end
+  read = {}
 end
 
 local function tokens_of(chunk_name)
   local text = place.source and chunk_name and place.source(chunk_name)
   if text then
     local tokens = require "es.tokens" -- only now: few programs need it
-    return tokens.of(text), tokens
+    if read.name ~= chunk_name then read = { name = chunk_name, source = tokens.of(text) } end
+    return read.source, tokens
   end
 end
 
 --- Raises what is wrong with what a module returned.
 function place.fail_at_return(chunk_name, message)
   local source, tokens = tokens_of(chunk_name)
-  found = { with_place(source and ("%s:%d"):format(chunk_name, tokens.return_line(source)) or chunk_name, message) }
-  place.raise_next()
+  found, read = {}, {}
+  raise(source and ("%s:%d"):format(chunk_name, tokens.return_line(source)) or chunk_name, message)
 end
 
 local function joined(path, names)
@@ -91,7 +96,13 @@ end
 ---@param names string[]
 ---@param format string
 function Place:add(names, format, ...)
-  self.found[#self.found + 1] = with_place(self:at(table.unpack(names)), ("%s: %s"):format(self.label, format:format(...)))
+  local all, last = self.found, self.found[FOUND_MAX + 1]
+  if not last then
+    all[#all + 1] = { self, names, format:format(...) }
+  else
+    last.count = (last.count or 1) + 1
+    last[2], last[3] = {}, ("%d more are wrong: mend those told of first"):format(last.count)
+  end
 end
 
 --- Raises the first of what was found wrong with the declaration.

@@ -305,6 +305,16 @@ return P
     assert.same(want, list)
   end)
 
+  it("tells a hundred mistakes of one declaration, counts the rest, and needs no more than a moment for it", function()
+    local events = {}
+    for number = 1, 500 do events[number] = ("  Thing%03dMade = { by = 'strng' },\n"):format(number) end
+    local list, answer = lint(of("local A = es.aggregate 'A'\nA.events = {\n" .. table.concat(events) .. "}\n"))
+    assert.equal(101, #list)
+    assert.equal("aggregate A: 400 more are wrong: mend those told of first", answer.findings[1].message)
+    assert.equal("aggregates/account.lua:3 load", list[1])
+    assert.equal("aggregates/account.lua:5 load", list[2])
+  end)
+
   it("tells all SQL that does not hold, and nothing of what follows from another mistake", function()
     local folder = of([[
 local A = es.aggregate "A"
