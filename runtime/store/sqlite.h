@@ -119,6 +119,8 @@ typedef enum es_name_kind {
   X(SNAPSHOT_DROP_ALL, "DELETE FROM snapshots")                                                    \
   X(SEGMENT_FIND, "SELECT first, last, file, folder, sha256, file_bytes, text_bytes, created_at,"  \
                   " frames, checksum FROM segments WHERE first <= ?1 ORDER BY first DESC LIMIT 1") \
+  X(SEGMENT_NEXT, "SELECT first, last, file, folder, sha256, file_bytes, text_bytes, created_at,"  \
+                  " frames, checksum FROM segments WHERE first > ?1 ORDER BY first LIMIT 1")       \
   X(SEGMENT_ADD,                                                                                   \
     "INSERT INTO segments (first, last, file, folder, sha256, file_bytes, text_bytes,"             \
     " created_at, frames, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")             \

@@ -77,8 +77,8 @@ static es_status take_row(es_segment *out, es_sqlite *store, sqlite3_stmt *row, 
                       .file_bytes = sqlite3_column_int64(row, 5),
                       .text_bytes = sqlite3_column_int64(row, 6),
                       .created_at = sqlite3_column_int64(row, 7)};
-  if (name.data == NULL || name.length >= sizeof out->name ||
-      memchr(name.data, '/', name.length) != NULL ||
+  if (out->first < 1 || out->last < out->first || out->last == INT64_MAX || name.data == NULL ||
+      name.length >= sizeof out->name || memchr(name.data, '/', name.length) != NULL ||
       !es__sqlite_blob(out->sha256, row, 4, ES_HASH_SIZE) ||
       !es__sqlite_blob(stored, row, 9, ES_HASH_SIZE))
     return fail_row(store, out->first, err);
@@ -313,31 +313,46 @@ es_status es__sqlite_next_to_move(int64_t *out, es_store *base, int64_t after, i
 
 /* ---- All segments ---- */
 
-static es_status prepare_all(sqlite3_stmt **out, es_sqlite *store, es_error *err) {
-  int rc = sqlite3_prepare_v2(store->db, "SELECT " COLUMNS " FROM segments ORDER BY first", -1, out,
-                              NULL);
-  return rc == SQLITE_OK ? ES_OK : es__sqlite_fail(store, rc, "reading the segments", err);
+/* The first segment that begins behind `after`. No statement stays open behind it: what is done with a segment may take long, and
+ * may write. Of a damaged one the positions are taken all the same. */
+static es_status next_row(bool *found, es_segment *out, es_sqlite *store, int64_t after,
+                          es_error *err) {
+  sqlite3_stmt *row;
+  es_status status = es__sqlite_statement(&row, store, ES_SQL_SEGMENT_NEXT, err);
+
+  *found = false;
+  *out = (es_segment){0};
+  if (status != ES_OK) return status;
+  sqlite3_bind_int64(row, 1, after);
+  int rc = sqlite3_step(row);
+  if (rc == SQLITE_ROW) {
+    *found = true;
+    status = take_row(out, store, row, err);
+  } else if (rc != SQLITE_DONE) {
+    status = es__sqlite_fail(store, rc, "reading the segments", err);
+  }
+  sqlite3_reset(row);
+  return status;
 }
 
 es_status es__sqlite_segments(es_store *base, es_segment_visitor visitor, void *data,
                               es_error *err) {
   es_sqlite *store = (es_sqlite *)base;
-  sqlite3_stmt *row;
-  es_status status = prepare_all(&row, store, err);
-  int rc = SQLITE_DONE;
+  int64_t after = INT64_MIN;
+  es_segment segment;
+  bool found;
+  es_status status = next_row(&found, &segment, store, after, err);
 
-  while (status == ES_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
-    es_segment segment;
+  while (found) {
     char *path = NULL;
-    status = take_row(&segment, store, row, err);
+    after = segment.first;
     if (status == ES_OK) status = find_file(&path, store, &segment, err);
     if (status == ES_OK) status = visitor(data, &segment, path, err);
     free(path);
     es__segment_clear(&segment);
+    if (status != ES_OK) break;
+    status = next_row(&found, &segment, store, after, err);
   }
-  if (status == ES_OK && rc != SQLITE_DONE)
-    status = es__sqlite_fail(store, rc, "reading the segments", err);
-  sqlite3_finalize(row);
   return status;
 }
 
@@ -360,32 +375,32 @@ static es_status check_file(es_sqlite *store, const es_segment *segment, es_erro
 /* A damaged row or file is told, and those behind it are looked at all the same. */
 es_status es__sqlite_check_segments(es_sqlite *store, es_store_finding finding, void *data,
                                     es_error *err) {
-  int64_t expected = 1;
+  int64_t after = INT64_MIN, covered = 0;
+  es_status status = ES_OK;
+  bool found = true;
   char message[160];
-  sqlite3_stmt *row;
-  es_status status = prepare_all(&row, store, err);
 
   es__sqlite_integrity_check(store, "PRAGMA integrity_check(segments)", finding, data);
-  while (status == ES_OK && sqlite3_step(row) == SQLITE_ROW) {
+  while (status == ES_OK && found) {
     es_error why = ES_ERROR_INIT;
     es_segment segment;
-    status = take_row(&segment, store, row, &why);
-    if (status == ES_OK) status = check_file(store, &segment, &why);
+    status = next_row(&found, &segment, store, after, &why);
+    if (found && status == ES_OK) status = check_file(store, &segment, &why);
     if (status == ES_ERR_INTEGRITY) {
       finding(data, "segment", why.position, why.message);
       status = ES_OK;
     } else if (status != ES_OK && err != NULL) {
       *err = why;
     }
-    if (segment.first != expected || segment.last < segment.first) {
+    if (found && segment.first - 1 != covered) {
       snprintf(message, sizeof message, "a segment begins at position %lld where %lld is due",
-               (long long)segment.first, (long long)expected);
+               (long long)segment.first, (long long)(covered + 1));
       finding(data, "segment", segment.first, message);
     }
-    expected = segment.last + 1;
+    after = segment.first;
+    covered = segment.last;
     es__segment_clear(&segment);
   }
-  sqlite3_finalize(row);
   return status;
 }
 

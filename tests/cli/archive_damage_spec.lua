@@ -274,6 +274,21 @@ describe("archiving beside others", function()
     assert.equal(before, export(folder, 4000))
   end)
 
+  it("lets them append also while it reads what shall leave again", function()
+    local esrun = require "esrun"
+    local folder = filled(1100)
+    archived(folder, "--keep", "0")
+    archived(folder, "--restore", "all")
+    local es <close>, appended = assert(esrun.open { project = folder }), 0
+    local report = assert(es.archive.move { before = 1101, progress = function()
+      archive.append(folder, 1)
+      appended = appended + 1
+      return true
+    end })
+    assert.same({ 1100, 1 }, { report.event_count, appended })
+    assert.is_true(verify(folder).report.ok)
+  end)
+
   it("is refused of a store that may only be read, which itself reads on", function()
     local folder = with_segment()
     local esrun = require "esrun"
