@@ -233,8 +233,10 @@ static es_status write_segment(es_segment *out, archiving *self, int64_t first, 
                                es_error *err) {
   es_segment_writer *writer = NULL;
   mode_t mode = es__mode_of(self->rt->store_path);
-  int file = open(self->part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
 
+  /* What a run left that was cut short may have a second name already, and whatever else is there is not ours to write to. */
+  unlink(self->part);
+  int file = open(self->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (file < 0)
     return es__fail(err, ES_ERR_STORE, es__no_room(errno) ? "disk_full" : "io", "%s: %s",
                     self->part, strerror(errno));
@@ -343,11 +345,11 @@ static es_status archive_again(void *data, const es_segment *segment, const char
   search *found = data;
   archiving *self = found->self;
 
-  (void)path; /* fetching says that it is not at hand */
   found->covered = segment->last;
   if (found->position < segment->first || found->position > segment->last) return ES_OK;
   found->last = segment->last < self->to ? segment->last : self->to;
   es_status status = each_to_move(self, found->position, found->last, check_in_segment, err);
+  if (status == ES_OK && path != NULL) status = es__archive_sync(path, err); /* it may be a copy */
   return status == ES_OK ? move_texts(self, segment, false, found->last, err) : status;
 }
 

@@ -14,6 +14,9 @@ es_status es__archive_make_folder(bool *made, const char *folder, mode_t mode, e
 es_status es__archive_publish(const char *part, const char *folder, const es_segment *segment,
                               es_error *err);
 
+/* Makes sure that the disk has a segment's file and its name, before texts leave the store because it is there. */
+es_status es__archive_sync(const char *path, es_error *err);
+
 /* Copies the segments that are at hand into `folder`, which is made when there are any. */
 es_status es__archive_copy_segments(bool *made, es_store *store, const char *folder, mode_t mode,
                                     es_error *err);

@@ -1,6 +1,7 @@
 /* archive_files: folders of segments: making them, names that appear when a file is whole, copies for a backup. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,6 +34,12 @@ es_status es__archive_make_folder(bool *made, const char *folder, mode_t mode, e
   return ES_ERR_STORE;
 }
 
+/* Who did not write a file himself cannot know that the disk has it, and its name. */
+es_status es__archive_sync(const char *path, es_error *err) {
+  es_status status = es__sync_path(path, O_RDONLY, err);
+  return status == ES_OK ? es__sync_folder_of(path, err) : status;
+}
+
 /* Whether the file of this name is the segment already: left by a run that was cut short, or by a copy of this store. */
 static es_status check_same(const char *path, const es_segment *segment, es_error *err) {
   es_segment_reader *reader = NULL;
@@ -40,7 +47,7 @@ static es_status check_same(const char *path, const es_segment *segment, es_erro
 
   if (status == ES_OK) status = es__segment_check_file(reader, NULL);
   es__segment_reader_free(reader);
-  if (status == ES_OK) return ES_OK;
+  if (status == ES_OK) return es__archive_sync(path, err);
   es__fail(err, ES_ERR_STORE, "file_exists",
            "%s: there is another file of this name, and segments never replace one", path);
   es__hint(err, "move it away, or name another folder");
@@ -98,9 +105,11 @@ static es_status copy_bytes(int to, int from, const char *path, es_error *err) {
 
 static es_status copy_file(const char *from, const char *part, mode_t mode, es_error *err) {
   int source = open(from, O_RDONLY | O_CLOEXEC);
-  int target = source < 0 ? -1 : open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  int target = -1;
   es_status status = ES_OK;
 
+  unlink(part); /* left by a process of this number that was cut short */
+  if (source >= 0) target = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (source < 0 || target < 0) {
     status = es__fail(err, ES_ERR_STORE, "io", "%s: %s", source < 0 ? from : part, strerror(errno));
   } else {
@@ -114,13 +123,15 @@ static es_status copy_file(const char *from, const char *part, mode_t mode, es_e
 static es_status copy_segment(void *data, const es_segment *segment, const char *path,
                               es_error *err) {
   copying *self = data;
+  char ending[32];
   bool made;
 
   if (path == NULL) return ES_OK; /* in cold storage: verifying the copy counts its events */
   es_status status = es__archive_make_folder(&made, self->folder, self->mode, err);
   if (status != ES_OK) return status;
   if (made) *self->made = true;
-  char *part = in_folder(self->folder, segment->name, ".part");
+  snprintf(ending, sizeof ending, ".%ld.part", (long)getpid()); /* others may copy to here too */
+  char *part = in_folder(self->folder, segment->name, ending);
   if (part == NULL) return es__no_memory(err);
   status = copy_file(path, part, self->mode, err);
   if (status == ES_OK) status = es__archive_publish(part, self->folder, segment, err);

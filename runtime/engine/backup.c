@@ -157,7 +157,8 @@ static es_status copy_store(es_verify_report *out, es_store *store, const char *
     if (status != ES_OK) es__wrap(err, "the copy does not verify");
   }
   if (status == ES_OK) status = publish(part, path, err);
-  if (status != ES_OK && made) es__archive_remove_segments(store, folder);
+  /* Another copy that got the name meanwhile needs them. */
+  if (status != ES_OK && made && !exists(path)) es__archive_remove_segments(store, folder);
   if (part != NULL) remove_part(part);
   free(part);
   free(folder);

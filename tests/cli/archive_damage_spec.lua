@@ -241,6 +241,18 @@ describe("archiving that is cut short", function()
     assert.is_true(verify(folder).report.ok)
   end)
 
+  it("may have left its unfinished file under a second name: nothing is written through that", function()
+    local folder = filled(20)
+    for _, link in ipairs { "ln", "ln -s" } do
+      shell(folder, "echo precious >precious; mkdir -p store.db-archive")
+      shell(folder, link .. " $PWD/precious store.db-archive/archive.part")
+      archived(folder, "--keep", link == "ln" and "10" or "5")
+      assert.equal("precious\n", support.read(folder .. "/precious"))
+    end
+    assert.equal(2, #files(folder))
+    assert.is_true(verify(folder).report.ok)
+  end)
+
   it("by a kill at any moment leaves every event readable, and can be done again", function()
     local folder = filled(4000)
     local before = export(folder)
@@ -326,6 +338,17 @@ describe("a backup", function()
     result = run(folder, { "--store", "back.db", "restore", "copy.db" })
     assert.equal(0, result.status)
     assert.truthy(result.err:find("the segments of 10 archived events are not beside the backup", 1, true))
+  end)
+
+  it("that another one of the same name forestalls takes nothing from it", function()
+    local folder = with_segment()
+    for number = 1, 6 do
+      local backup = ("%s backup copy%d.db"):format(ESRUN, number)
+      shell(folder, ("%s & %s & wait"):format(backup, backup))
+      local copy = verify(folder, "--store", ("copy%d.db"):format(number))
+      assert.same({ true, 0 }, { copy.report.ok, copy.report.unseen_count })
+      assert.equal(1, #files(folder, ("copy%d.db-archive"):format(number)))
+    end
   end)
 end)
 
