@@ -117,7 +117,8 @@ static es_status check_texts(es_scan *self, const es_event *event, es_error *err
 
   self->archived_count++;
   if (status == ES_ERR_STORE && strcmp(why.code, "segment_missing") == 0) {
-    self->unseen_count++;
+    if (self->unseen_count++ == 0) self->unseen_from = event->position;
+    self->unseen_to = event->position;
     return ES_OK;
   }
   if (status == ES_ERR_INTEGRITY) {
@@ -184,6 +185,7 @@ static es_status start(es_scan *self, es_error *err) {
   self->searches = SEARCHES;
   self->shift = 0;
   self->event_count = self->archived_count = self->unseen_count = self->told_segment_at = 0;
+  self->unseen_from = self->unseen_to = 0;
   memset(self->last_hash, 0, sizeof self->last_hash);
   self->knows_last = self->after == 0;
   es__sums_part(&self->part, self->sums, self->after, self->to);

@@ -21,6 +21,7 @@ typedef struct es_scan {
   /* Out */
   int64_t event_count;
   int64_t archived_count, unseen_count; /* whose texts are in segments; and of them, not at hand */
+  int64_t unseen_from, unseen_to;       /* the first and last of the latter; 0: none */
   int64_t untold_count, untold_lowest;  /* findings beyond those that were told */
   uint8_t last_hash[ES_HASH_SIZE];      /* as stored */
   es_sums part;                         /* of the run */

@@ -32,7 +32,7 @@ typedef struct scan_pool {
   int next_part, part_count;
   bool stop;
   int running;
-  int64_t done, archived_count, unseen_count;
+  int64_t done, archived_count, unseen_count, unseen_from, unseen_to;
   es_sums sums;
   uint8_t last_hash[ES_HASH_SIZE];
   kept_finding *findings;
@@ -124,6 +124,14 @@ static void pass_gap(worker *self, int64_t to) {
   pthread_mutex_unlock(&pool->lock);
 }
 
+static void join_unseen(scan_pool *pool, const es_scan *scan) {
+  pool->archived_count += scan->archived_count;
+  pool->unseen_count += scan->unseen_count;
+  if (scan->unseen_to > pool->unseen_to) pool->unseen_to = scan->unseen_to;
+  if (scan->unseen_from > 0 && (pool->unseen_from == 0 || scan->unseen_from < pool->unseen_from))
+    pool->unseen_from = scan->unseen_from;
+}
+
 static es_status scan_run(worker *self, es_error *err) {
   scan_pool *pool = self->pool;
   const es_scan *whole = pool->whole;
@@ -143,8 +151,7 @@ static es_status scan_run(worker *self, es_error *err) {
   count(self, scan.event_count);
   pthread_mutex_lock(&pool->lock);
   es__sums_join(&pool->sums, &scan.part);
-  pool->archived_count += scan.archived_count;
-  pool->unseen_count += scan.unseen_count;
+  join_unseen(pool, &scan);
   pthread_mutex_unlock(&pool->lock);
   if (self->piece + 1 == pool->run_count) memcpy(pool->last_hash, scan.last_hash, ES_HASH_SIZE);
   if (status == ES_OK && scan.event_count == 0) pass_gap(self, scan.to);
@@ -311,6 +318,8 @@ es_status es__scan_in_jobs(es_scan *scan, int jobs, const char *path, es_id_sour
   scan->event_count = pool.done;
   scan->archived_count = pool.archived_count;
   scan->unseen_count = pool.unseen_count;
+  scan->unseen_from = pool.unseen_from;
+  scan->unseen_to = pool.unseen_to;
   memcpy(scan->last_hash, pool.last_hash, ES_HASH_SIZE);
   if (status != ES_OK) return status;
   return es__store_compare_sums(scan->store, &pool.sums, store_finding, store_finding_data, err);

@@ -358,6 +358,8 @@ static es_status scan(verification *self, int64_t after, es_error *err) {
   self->report->event_count = scan.event_count;
   self->report->archived_count = scan.archived_count;
   self->report->unseen_count = scan.unseen_count;
+  self->report->unseen_from = scan.unseen_from;
+  self->report->unseen_to = scan.unseen_to;
   self->report->verified_from = after + 1;
   memcpy(self->report->head_hash, scan.last_hash, ES_HASH_SIZE);
   return status;

@@ -78,6 +78,8 @@ static int verify(lua_State *L) {
   set_count(L, "hashes_only_to", report.hashes_only_to);
   set_count(L, "archived_count", report.archived_count);
   set_count(L, "unseen_count", report.unseen_count);
+  set_count(L, "unseen_from", report.unseen_from);
+  set_count(L, "unseen_to", report.unseen_to);
   if (report.unknown_signer[0] != '\0') {
     lua_pushstring(L, report.unknown_signer);
     lua_setfield(L, -2, "unknown_signer");

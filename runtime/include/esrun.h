@@ -588,7 +588,9 @@ typedef struct es_verify_report {
                             counts all the same: who keeps an anchor vouches for where it comes from */
   int64_t archived_count; /* events whose data and metadata are in segments (es_archive) */
   int64_t unseen_count;   /* of them: whose segment is not at hand. Their hashes hold, made of the
-                             texts' hashes; the texts themselves were not looked at */
+                             texts' hashes; the texts themselves were not looked at, so that both
+                             ranges above vouch for no more than their hashes */
+  int64_t unseen_from, unseen_to; /* the first and last position of these; 0: there are none */
 } es_verify_report;
 
 /* Recomputes every hash, link, version sequence and derived structure, compares the chain with the tree, and both with every

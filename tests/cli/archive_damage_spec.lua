@@ -56,6 +56,22 @@ describe("a segment that is away", function()
     assert.truthy(run(folder, { "doctor" }).out:find("1, all at hand", 1, true))
   end)
 
+  it("is not vouched for: what is anchored or signed of the data that was not looked at are its hashes", function()
+    local folder = with_segment()
+    run(folder, { "keygen", "--name", "example.com/ledger", "--out", "key" })
+    assert.equal(0, run(folder, { "checkpoint", "--key", "key" }).status)
+    local ONLY = "; of data that was not looked at, only the hashes"
+    assert.is_nil(run(folder, { "verify" }).out:find(ONLY, 1, true))
+    shell(folder, "mv store.db-archive away")
+    for _, jobs in ipairs { "1", "2" } do
+      local text = run(folder, { "verify", "--jobs", jobs }).out
+      assert.truthy(text:find("anchored positions 1 to 13: remembered outside this file" .. ONLY, 1, true), text)
+      assert.truthy(text:find("were not looked at, from position 1 to 10", 1, true), text)
+      local report = verify(folder, "--jobs", jobs).report
+      assert.same({ 13, 10, 1, 10 }, { report.anchored_to, report.unseen_count, report.unseen_from, report.unseen_to })
+    end
+  end)
+
   it("still lets the marker be checked: one that was changed is a finding", function()
     local folder = with_segment()
     shell(folder, "mv store.db-archive away")

@@ -42,7 +42,7 @@ describe("esrun", function()
       local report = cjson.decode(run(folder, "verify", "--output", "json").out)
       assert.same({
         ok = true, event_count = 3, finding_count = 0, verified_from = 1, anchored_to = 0, signed_to = 0, unlinked_to = 0,
-        hashes_only_to = 0, archived_count = 0, unseen_count = 0,
+        hashes_only_to = 0, archived_count = 0, unseen_count = 0, unseen_from = 0, unseen_to = 0,
         unknown_signer = cjson.null, unknown_anchor = cjson.null, silent_anchors = {},
         findings = {}, head_hash = head,
       }, report)

@@ -57,7 +57,11 @@ local function print_ranges(out, report)
     out:line("hashes   positions 1 to %d: their hashes agree with a checkpoint, their content was not looked at", first - 1)
   end
   for position, range in ipairs(RANGES) do
-    if last[position] >= first then out:line("%-8s positions %d to %d: %s", range[1], first, last[position], range[2]) end
+    if last[position] >= first then
+      local unseen = report.unseen_count > 0 and report.unseen_from <= last[position] and report.unseen_to >= first
+      out:line("%-8s positions %d to %d: %s%s", range[1], first, last[position], range[2],
+        unseen and "; of data that was not looked at, only the hashes" or "")
+    end
     first = math.max(first, last[position] + 1)
   end
 end
@@ -78,8 +82,8 @@ end
 
 local function print_archived(out, report)
   if report.unseen_count == 0 then return end
-  out:line("warning: the segments of %s are not at hand: the hashes hold, data and metadata were not looked at (esrun archive "
-    .. "--list)", counted(report.unseen_count, "archived event"))
+  out:line("warning: the segments of %s are not at hand: the hashes hold, data and metadata were not looked at, from position "
+    .. "%d to %d (esrun archive --list)", counted(report.unseen_count, "archived event"), report.unseen_from, report.unseen_to)
 end
 
 local function verdict_of(report)
@@ -126,6 +130,7 @@ function verify.run(call, args)
       anchored_to = report.anchored_to, signed_to = report.signed_to,
       unlinked_to = report.unlinked_to, hashes_only_to = report.hashes_only_to,
       archived_count = report.archived_count, unseen_count = report.unseen_count,
+      unseen_from = report.unseen_from, unseen_to = report.unseen_to,
       unknown_signer = report.unknown_signer or core.null, unknown_anchor = report.unknown_anchor or core.null,
       silent_anchors = report.silent_anchors,
     }
