@@ -88,6 +88,24 @@ describe("archive", function()
     assert.equal(4, #files(folder))
   end)
 
+  it("takes what was recorded longer ago than an age", function() -- covers C14
+    local folder = filled(0)
+    local DAY = 24 * 3600
+    archive.append(folder, 10, 40 * DAY)
+    archive.append(folder, 5, 10 * DAY)
+    archive.append(folder, 3, 30 * 3600)
+    archive.append(folder, 2)
+    local counts = { ["41d"] = 0, ["39d"] = 10, ["6w"] = 0, ["5w"] = 10, ["9d"] = 15, ["31h"] = 15, ["29h"] = 18 }
+    for age, count in pairs(counts) do
+      local text = archived(folder, "--dry-run", "--older-than", age)
+      assert.equal(count, tonumber(text:match "^(%d+) events") or 0, age)
+    end
+    assert.matches("^10 events, positions 1 to 10, ", archived(folder, "--older-than", "30d"))
+    assert.equal(10, marked(folder))
+    assert.equal("no events: nothing to do\n", archived(folder, "--older-than", "30d"))
+    assert.is_true(verify(folder).report.ok)
+  end)
+
   it("refuses to be told nothing, or two things at once", function()
     local folder = filled(3)
     for words, message in pairs {

@@ -6,9 +6,10 @@ local archive_support = {}
 
 local NOTE = "a note that makes this event longer than the marker that takes its place, number %d"
 
---- Appends events to three accounts: every second one belongs to the first.
-function archive_support.append(folder, count)
-  local es <close> = assert(esrun.open { project = folder })
+--- Appends events to three accounts: every second one belongs to the first. They are recorded so many seconds ago.
+function archive_support.append(folder, count, ago)
+  local function clock() return (os.time() - ago) * 1000000 end
+  local es <close> = assert(esrun.open { project = folder, clock = ago and clock })
   local events = {}
   for number = 1, count do
     events[#events + 1] = {
