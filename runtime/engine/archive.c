@@ -432,6 +432,11 @@ es_status es_archive(es_archive_report *out, es_runtime *rt, const es_archive_op
   if (status != ES_OK) return status;
   if (rt->in_transaction)
     return es__fail(err, ES_ERR_USAGE, "in_transaction", "commit the open transaction first");
+  if (rt->read_only && !self.options.dry_run) {
+    es__fail(err, ES_ERR_STORE, "read_only", "the store was opened read-only");
+    es__hint(err, "open it for writing");
+    return ES_ERR_STORE;
+  }
   status = archive(&self, err);
   if (out != NULL) *out = report;
   return status;

@@ -321,9 +321,11 @@ describe("archiving beside others", function()
     local folder = with_segment()
     local esrun = require "esrun"
     local es <close> = assert(esrun.open { project = folder, read_only = true })
-    for _, call in ipairs { function() return es.archive.move { keep = 0 } end, es.archive.restore, es.archive.compact } do
+    local function move() return es.archive.move { keep = 0, folder = folder .. "/new" } end
+    for _, call in ipairs { move, es.archive.restore, es.archive.compact } do
       assert.equal("read_only", (select(3, call())))
     end
+    assert.is_false(support.exists(folder .. "/new"))
     local count = 0
     for event in es:events { limit = 10 } do count = count + (event.data.note and 1 or 0) end
     assert.equal(10, count)
