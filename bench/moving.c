@@ -92,7 +92,7 @@ static void write_rows(bench_case *self) {
 
 static void import_file(bench_case *self, es_runtime *rt, const char *name,
                         const es_import_options *options) {
-  static char bytes[8 * 1024 * 1024];
+  static char bytes[16 * 1024 * 1024];
   es_import_report report = {0};
   FILE *file = open_beside(self, name, "r");
   es_import *import = NULL;

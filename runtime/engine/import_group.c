@@ -172,6 +172,8 @@ static es_status append_events(es_import_group *group, es_error *err) {
   es_commit commit = {.now = group->now,
                       .keep_recorded_at = !group->append,
                       .hashed = !group->append,
+                      /* an appended line has new metadata since */
+                      .checked = group->form != ES_IMPORT_EXPORT || !group->append,
                       .whole_group = true};
   es_status status = ES_OK;
 

@@ -65,7 +65,7 @@ static es_status check_commit(const es_commit *commit, es_error *err) {
                     "a commit of %zu events, at most %d are taken", commit->event_count,
                     COMMIT_EVENTS_MAX);
   }
-  for (size_t i = 0; i < commit->event_count; i++) {
+  for (size_t i = 0; i < commit->event_count && !commit->checked; i++) {
     status = es__event_check(&commit->events[i], err);
     if (status != ES_OK) {
       es__wrap(err, "event %zu of the commit", i + 1);

@@ -94,6 +94,7 @@ typedef struct es_commit {
   bool hashed;
   bool
       check_versions; /* a version that an event comes with (not 0) must be the next of its stream */
+  bool checked;       /* every event passed es__event_check() as it is */
   /* Inside begin/commit a failure ends the whole group. Undoing one append of a group alone has a cost that grows with the
    * square of its events: SQLite walks its journal for each. */
   bool whole_group;

@@ -6,7 +6,7 @@ local place = require "esrun.cli.place"
 local system = require "esrun.system"
 local target = require "esrun.cli.target"
 
-local BLOCK = 8 * 1024 * 1024 -- some groups: while one is stored the next is read
+local BLOCK = 16 * 1024 * 1024 -- some groups: while one is stored the next is read
 
 local import = {
   description = "Store the events of an export: into an empty store exactly as they were, with --append beside other events. "
